@@ -1,0 +1,1 @@
+"""How it runs: the `bourse` command, launchers of broker and ClickHouse, supervision, demo load."""

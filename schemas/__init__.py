@@ -1,0 +1,1 @@
+"""What may be said: event models, units, rendered Avro and tables, upcasting."""
