@@ -1,0 +1,330 @@
+"""What the engine decided. A fact is known by (journal partition, journal_offset, fact_index): publishing it again changes nothing.
+
+Facts about many tenants are columns, split into chunks of at most CHUNK_ROWS tenants in the byte order of their ids.
+A row of about 20 columns of varints and a name is some 150 bytes: a chunk of 2,000 stays near 300 KB, far below the
+broker's limit, and 100,000 tenants are 50 records instead of 100,000.
+"""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from schemas.model import Event, Landing, Table
+from schemas.published import PolicyName, TierName
+from schemas.units import (
+    Decimal6,
+    EventId,
+    Label,
+    Millionths,
+    Millis,
+    Money,
+    Name,
+    Number,
+    Offset,
+    Partition,
+    Period,
+    PerRow,
+    Price,
+    Seconds,
+    Store,
+    TenantId,
+    Text,
+    Tick,
+    Time,
+    Tokens,
+    TokenSum,
+    Unit,
+)
+
+CHUNK_ROWS = 2_000
+
+PerTenant = Annotated[list[TenantId], PerRow()]
+TokenColumn = Annotated[list[TokenSum], PerRow()]
+MoneyColumn = Annotated[list[Money], PerRow()]
+MoneyOrNoneColumn = Annotated[list[Money | None], PerRow()]
+MillionthsColumn = Annotated[list[Millionths], PerRow()]
+NumberColumn = Annotated[list[Number], PerRow()]
+NumberOrNoneColumn = Annotated[list[Number | None], PerRow()]
+
+
+class Fact(Event):
+    """One decision. `pool` is empty where a fact concerns the whole journal partition."""
+
+    pool: Annotated[str, Unit("id of the pool; empty for the whole partition"), Store("LowCardinality(String)")]
+    journal_offset: Offset
+    fact_index: Number
+
+
+def _fact_table(name: str, comment: str, *order_by: str) -> Table:
+    return Table(name=name, comment=comment, order_by=order_by, landing=Landing.FACT)
+
+
+class Reason(StrEnum):
+    """Why a command was refused."""
+
+    UNKNOWN_POOL = "unknown_pool"
+    OVERSUBSCRIBED = "oversubscribed"
+    PERIOD_NOT_WHOLE_TICKS = "period_not_whole_ticks"
+    PERIOD_FIXED = "period_fixed"
+
+
+ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]
+
+
+class Ticked(Fact):
+    """Time went on in this journal partition."""
+
+    KIND: ClassVar[str] = "ticked"
+
+    tick: Tick
+    tick_ms: Millis
+    meter_partitions: Number
+    grace_ticks: Number
+
+
+class MeterMarked(Fact):
+    """A meter reported everything up to this tick."""
+
+    KIND: ClassVar[str] = "meter_marked"
+
+    meter_topic: Label
+    meter_partition: Partition
+    tick: Tick
+
+
+class CommandRefused(Fact):
+    """A command that could be read was refused; nothing changed."""
+
+    KIND: ClassVar[str] = "command_refused"
+    TABLE: ClassVar[Table | None] = _fact_table("refusals", "one refused command", "pool", "journal_offset", "fact_index")
+
+    command: Label
+    command_id: EventId
+    tenant: Annotated[str, Unit("id of the tenant, empty where the command names none"), Store("String")]
+    reason: ReasonName
+    detail: Text
+
+
+class PoolSet(Fact):
+    """A version of a pool and the period from which it holds."""
+
+    KIND: ClassVar[str] = "pool_set"
+    TABLE: ClassVar[Table | None] = _fact_table("pools", "one version of a pool", "pool", "from_period", "version")
+
+    id: EventId
+    version: Number
+    from_period: Period
+    capacity: Annotated[Tokens, Unit("tokens per period")]
+    period_s: Seconds
+    tick_ms: Millis
+    policy: PolicyName
+    base_price: Price
+    reserve_price: Price
+    cached_weight: Decimal6
+
+
+class ProfileSet(Fact):
+    """A version of a tenant's profile and the period from which it holds."""
+
+    KIND: ClassVar[str] = "profile_set"
+    TABLE: ClassVar[Table | None] = _fact_table(
+        "profiles", "one version of a tenant's profile", "pool", "tenant", "from_period", "version"
+    )
+
+    id: EventId
+    version: Number
+    from_period: Period
+    tenant: TenantId
+    base: Annotated[Tokens, Unit("tokens per period")]
+    elasticity: Decimal6
+    sla_ms: Millis | None
+    budget_amount: Money | None
+    budget_window_s: Seconds | None
+    tier: TierName
+    weight: Decimal6
+
+
+class UsageCounted(Fact):
+    """Metered usage counted towards a period. `used` is input + output, cached input weighted and floored (spec/interface.md)."""
+
+    KIND: ClassVar[str] = "usage_counted"
+
+    period: Period
+    meter_topic: Label
+    meter_partition: Partition
+    tick: Tick
+    chunk: Number
+    tenant: PerTenant
+    requests: NumberColumn
+    used: TokenColumn
+
+
+class LatencyCounted(Fact):
+    """Metered latencies counted towards a period; columns as in schemas.journal.LatencySums."""
+
+    KIND: ClassVar[str] = "latency_counted"
+
+    period: Period
+    meter_topic: Label
+    meter_partition: Partition
+    tick: Tick
+    chunk: Number
+    tenant: PerTenant
+    owner: list[Number]
+    bucket: list[Number]
+    count: list[Number]
+
+
+class UsageUnrouted(Fact):
+    """Metered usage of a pool that nobody has defined: it had nowhere to count."""
+
+    KIND: ClassVar[str] = "usage_unrouted"
+    TABLE: ClassVar[Table | None] = _fact_table(
+        "unrouted_usage", "what a tenant used of a pool that does not exist", "pool", "tick", "tenant"
+    )
+
+    meter_topic: Label
+    meter_partition: Partition
+    tick: Tick
+    chunk: Number
+    tenant: PerTenant
+    requests: NumberColumn
+    input_tokens: TokenColumn
+    cached_input_tokens: TokenColumn
+    output_tokens: TokenColumn
+
+
+class Forecasts(Fact):
+    """What tenants are expected to demand in a period; quantiles are null where the forecaster gives only a mean."""
+
+    KIND: ClassVar[str] = "forecasts"
+    TABLE: ClassVar[Table | None] = _fact_table("forecasts", "one forecast of a tenant's demand", "pool", "period", "tenant")
+
+    period: Period
+    period_start: Time
+    forecaster: Label
+    tenant: PerTenant
+    mean: TokenColumn
+    p50: NumberOrNoneColumn
+    p90: NumberOrNoneColumn
+    p99: NumberOrNoneColumn
+
+
+class PeriodOpened(Fact):
+    """A period began: the pool version in force and the auction's outcome as a whole. Its AllocationsOpened follow."""
+
+    KIND: ClassVar[str] = "period_opened"
+
+    period: Period
+    period_start: Time
+    period_s: Seconds
+    policy: PolicyName
+    capacity: TokenSum
+    base_price: Price
+    reserve_price: Price
+    price: Price
+    allocated: TokenSum
+    unallocated: TokenSum
+    tenants: Number
+
+
+class AllocationsOpened(Fact):
+    """What tenants may use in the period that begins, with what decided it. A row's bid, rank and room explain it."""
+
+    KIND: ClassVar[str] = "allocations_opened"
+
+    period: Period
+    tenant: PerTenant
+    base: TokenColumn
+    elasticity: MillionthsColumn
+    weight: MillionthsColumn
+    demand: TokenColumn
+    budget_left: MoneyOrNoneColumn
+    bid: TokenColumn
+    rank: NumberOrNoneColumn
+    surplus: TokenColumn
+    allocated: TokenColumn
+    charge: MoneyColumn
+    shortfall: TokenColumn
+
+
+class Postings(Fact):
+    """Transfers of the ledger: each row debits one account and credits another by the same amount."""
+
+    KIND: ClassVar[str] = "postings"
+    TABLE: ClassVar[Table | None] = _fact_table(
+        "ledger", "one posting: what one account paid another", "pool", "period", "debit_account", "credit_account"
+    )
+
+    period: Period
+    kind: Label
+    debit_account: Annotated[list[Annotated[str, Unit("account that pays"), Store("String")]], PerRow()]
+    credit_account: Annotated[list[Annotated[str, Unit("account that is paid"), Store("LowCardinality(String)")]], PerRow()]
+    amount: MoneyColumn
+
+
+class AllocationsClosed(Fact):
+    """Tenants' outcome of a closed period: everything an auditor needs to compute the row again."""
+
+    KIND: ClassVar[str] = "allocations_closed"
+    TABLE: ClassVar[Table | None] = _fact_table(
+        "allocations", "one tenant's outcome of one period, auditable from the row", "pool", "period", "tenant"
+    )
+
+    period: Period
+    period_start: Time
+    policy: PolicyName
+    price: Price
+    tenant: PerTenant
+    base: TokenColumn
+    elasticity: MillionthsColumn
+    weight: MillionthsColumn
+    demand: TokenColumn
+    budget_left: MoneyOrNoneColumn
+    bid: TokenColumn
+    rank: NumberOrNoneColumn
+    surplus: TokenColumn
+    allocated: TokenColumn
+    charge: MoneyColumn
+    shortfall: TokenColumn
+    used: TokenColumn
+    requests: NumberColumn
+
+
+class PeriodClosed(Fact):
+    """A period ended; `state_hash` is the hash of the pool's whole state after it (BEY-1)."""
+
+    KIND: ClassVar[str] = "period_closed"
+    TABLE: ClassVar[Table | None] = _fact_table("periods", "one closed period of a pool", "pool", "period")
+
+    period: Period
+    period_start: Time
+    period_s: Seconds
+    policy: PolicyName
+    capacity: TokenSum
+    price: Price
+    allocated: TokenSum
+    unallocated: TokenSum
+    used: TokenSum
+    tenants: Number
+    closed_tick: Tick
+    late_meters: list[Name]
+    """Meters that had not reported when the grace ran out, as "topic/partition"; empty when the barrier was met."""
+    state_hash: Annotated[str, Unit("BLAKE2b-256 of the pool's state, hex"), Store("String")]
+
+
+FACTS: tuple[type[Fact], ...] = (
+    Ticked,
+    MeterMarked,
+    CommandRefused,
+    PoolSet,
+    ProfileSet,
+    UsageCounted,
+    LatencyCounted,
+    UsageUnrouted,
+    Forecasts,
+    PeriodOpened,
+    AllocationsOpened,
+    Postings,
+    AllocationsClosed,
+    PeriodClosed,
+)

@@ -1,0 +1,79 @@
+"""What the journal holds: every input that can change a decision (DESIGN.md, law 1). Commands are those of schemas.published."""
+
+from typing import Annotated, ClassVar
+
+from schemas.model import Event
+from schemas.published import PoolCommand, ProfileCommand
+from schemas.units import Label, Millis, Number, Partition, PerRow, PoolId, TenantId, Tick, TokenSum
+
+PerTenant = Annotated[list[TenantId], PerRow()]
+SumColumn = Annotated[list[TokenSum], PerRow()]
+CountColumn = Annotated[list[Number], PerRow()]
+
+
+class ClockTick(Event):
+    """Time itself: tick n begins at n·tick_ms.
+
+    Carries what an engine must know of the system to close a period, so that a replay needs no settings.
+    """
+
+    KIND: ClassVar[str] = "tick"
+
+    tick: Tick
+    tick_ms: Millis
+    meter_partitions: Number
+    """How many partitions `usage` and `latency` have: each is a meter that reports every tick."""
+    grace_ticks: Number
+    """A period is closed this many ticks after its end even if a meter has not reported."""
+
+
+class MeterMark(Event):
+    """Meter (topic, partition) has appended all it counted up to this tick: its reports for the tick stand before this record."""
+
+    KIND: ClassVar[str] = "meter_mark"
+
+    meter_topic: Label
+    meter_partition: Partition
+    tick: Tick
+
+
+class UsageSums(Event):
+    """What one meter counted for one pool between its previous tick and this one. Identified by all fields above the columns."""
+
+    KIND: ClassVar[str] = "usage_sums"
+
+    pool: PoolId
+    meter_topic: Label
+    meter_partition: Partition
+    tick: Tick
+    chunk: Number
+    tenant: PerTenant
+    requests: CountColumn
+    input_tokens: SumColumn
+    cached_input_tokens: SumColumn
+    output_tokens: SumColumn
+
+
+class LatencySums(Event):
+    """The latencies one meter saw for one pool between its previous tick and this one, as mergeable histograms.
+
+    A histogram is sparse: entry i says that `owner[i]` (an index into `tenant`) had `count[i]` requests in bucket
+    `bucket[i]` of processors/histogram.py. Entries are ordered by owner, then bucket.
+    """
+
+    KIND: ClassVar[str] = "latency_sums"
+
+    pool: PoolId
+    meter_topic: Label
+    meter_partition: Partition
+    tick: Tick
+    chunk: Number
+    tenant: PerTenant
+    owner: list[Number]
+    bucket: list[Number]
+    count: list[Number]
+
+
+JOURNALLED: tuple[type[Event], ...] = (ClockTick, MeterMark, UsageSums, LatencySums, PoolCommand, ProfileCommand)
+
+__all__ = ["JOURNALLED", "ClockTick", "LatencySums", "MeterMark", "UsageSums"]

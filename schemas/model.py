@@ -1,0 +1,44 @@
+"""The base of all event models, and what a model says of its ClickHouse table."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Landing(StrEnum):
+    """How rows of a table are kept from being seen twice (streams/sink.py)."""
+
+    OFFSET = "offset"
+    """A row is known by the offset it landed from: every record is a row of its own."""
+    FACT = "fact"
+    """A row is known by (partition, journal_offset, fact_index): a recovering engine publishes a fact again, at a later offset."""
+    EVENT_ID = "event_id"
+    """A row is known by what its publisher called it: the table replaces, and a view of the table's public name reads it FINAL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The ClickHouse table of an event type. `order_by` names columns; `comment` says what a row is."""
+
+    name: str
+    comment: str
+    order_by: tuple[str, ...]
+    landing: Landing
+    identity: tuple[str, ...] = ()
+    """With EVENT_ID: the columns that identify an event; they are the replacing table's sorting key."""
+
+
+class Event(BaseModel):
+    """Anything that is written to a topic. Immutable; unknown fields are refused, so that a typo is never silently dropped.
+
+    `KIND` names the type in topics, tables and schemas; `VERSION` grows with each change of the fields
+    (schemas/evolution.py upcasts old records); `TABLE` is None where no table keeps the event.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    KIND: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+    TABLE: ClassVar[Table | None] = None

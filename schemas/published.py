@@ -1,0 +1,164 @@
+"""What backends and operators publish (spec/interface.md, "What may be published")."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AliasChoices, Field, model_validator
+
+from schemas.model import Event, Landing, Table
+from schemas.units import (
+    Count,
+    Decimal6,
+    EventId,
+    Label,
+    Millis,
+    PoolId,
+    Price,
+    Seconds,
+    Source,
+    Store,
+    TenantId,
+    Time,
+    Tokens,
+    Unit,
+)
+
+Model = Annotated[str, Field(max_length=256), Unit("model that served"), Store("LowCardinality(String)")]
+RequestId = Annotated[str, Field(max_length=256), Unit("id of the request"), Store("String")]
+Status = Annotated[str, Field(max_length=64), Unit("outcome of the request"), Store("LowCardinality(String)")]
+
+
+class UsageEvent(Event):
+    """One request's tokens, reported by the backend that served it. Identified by (source, id)."""
+
+    KIND: ClassVar[str] = "usage"
+    TABLE: ClassVar[Table | None] = Table(
+        name="usage_events",
+        comment="one accepted usage event, once",
+        order_by=("tenant", "source", "id"),
+        landing=Landing.EVENT_ID,
+        identity=("tenant", "source", "id"),
+    )
+
+    time: Time
+    source: Source
+    id: EventId
+    tenant: TenantId
+    pool: PoolId
+    input_tokens: Tokens = Field(validation_alias=AliasChoices("input_tokens", "gen_ai.usage.input_tokens"))
+    output_tokens: Tokens = Field(validation_alias=AliasChoices("output_tokens", "gen_ai.usage.output_tokens"))
+    cached_input_tokens: Tokens = Field(
+        default=0, validation_alias=AliasChoices("cached_input_tokens", "gen_ai.usage.cache_read.input_tokens")
+    )
+    model: Model = Field(default="", validation_alias=AliasChoices("model", "gen_ai.request.model"))
+    request_id: RequestId = ""
+
+    @model_validator(mode="after")
+    def _cached_is_part_of_input(self) -> Self:
+        if self.cached_input_tokens > self.input_tokens:
+            raise ValueError(f"cached_input_tokens: {self.cached_input_tokens} is more than input_tokens {self.input_tokens}")
+        return self
+
+
+class LatencyEvent(Event):
+    """One request's latency, reported by the backend that served it. Identified by (source, id)."""
+
+    KIND: ClassVar[str] = "latency"
+    TABLE: ClassVar[Table | None] = Table(
+        name="latency_events",
+        comment="one accepted latency event, once",
+        order_by=("tenant", "source", "id"),
+        landing=Landing.EVENT_ID,
+        identity=("tenant", "source", "id"),
+    )
+
+    time: Time
+    source: Source
+    id: EventId
+    tenant: TenantId
+    pool: PoolId
+    latency_ms: Millis
+    ttft_ms: Millis | None = None
+    tpot_ms: Millis | None = None
+    request_id: RequestId = ""
+    status: Status = ""
+
+
+class Policy(StrEnum):
+    """How a pool's surplus is divided (spec/allocation.md)."""
+
+    SEED = "seed"
+    UNIFORM_PRICE = "uniform_price"
+    MAX_MIN = "max_min"
+
+
+class Tier(StrEnum):
+    """What a tenant is promised under overload (TP-6)."""
+
+    DEDICATED = "dedicated"
+    GUARANTEED = "guaranteed"
+    ELASTIC = "elastic"
+    SPOT = "spot"
+    PREEMPTIBLE = "preemptible"
+
+
+PolicyName = Annotated[Policy, Unit("policy that divides the surplus"), Store("LowCardinality(String)")]
+TierName = Annotated[Tier, Unit("tier"), Store("LowCardinality(String)")]
+
+
+class Budget(Event):
+    """The most a tenant may spend in each window; windows start at multiples of `window_s` since 1970."""
+
+    KIND: ClassVar[str] = "budget"
+
+    amount: Annotated[Count, Unit("nanocredits"), Store("Int64")]
+    window_s: Seconds
+
+
+class PoolCommand(Event):
+    """An operator defines or changes a pool; holds from the next period on. Identified by `id`."""
+
+    KIND: ClassVar[str] = "pool"
+
+    type: Annotated[Literal["pool"], Unit("pool"), Store("LowCardinality(String)")] = "pool"
+    id: EventId
+    pool: PoolId
+    capacity: Annotated[Tokens, Unit("tokens per period")]
+    period_s: Seconds = 60
+    policy: PolicyName = Policy.SEED
+    base_price: Price = 0
+    reserve_price: Price = 0
+    cached_weight: Annotated[Decimal6, Field(le=1_000_000)] = 1_000_000
+
+
+class ProfileCommand(Event):
+    """An operator defines or changes a tenant's profile in a pool; holds from the next period on. Identified by `id`."""
+
+    KIND: ClassVar[str] = "profile"
+
+    type: Annotated[Literal["profile"], Unit("profile"), Store("LowCardinality(String)")] = "profile"
+    id: EventId
+    pool: PoolId
+    tenant: TenantId
+    base: Annotated[Tokens, Unit("tokens per period")]
+    elasticity: Decimal6
+    sla_ms: Millis | None = None
+    budget: Budget | None = None
+    tier: TierName = Tier.ELASTIC
+    weight: Decimal6 = 1_000_000
+
+
+PUBLISHED: tuple[type[Event], ...] = (UsageEvent, LatencyEvent, PoolCommand, ProfileCommand)
+"""Every type that a door takes, for registration, documentation and the Avro fingerprints."""
+
+__all__ = [
+    "PUBLISHED",
+    "Budget",
+    "Label",
+    "LatencyEvent",
+    "Policy",
+    "PoolCommand",
+    "ProfileCommand",
+    "Tier",
+    "UsageEvent",
+]

@@ -1,0 +1,113 @@
+"""The words and units in which events are stated: each is an annotated type that renders to Avro, ClickHouse and JSON schema.
+
+A field's annotation carries three things: pydantic's bounds (what the door refuses), a `Unit` (the ClickHouse column's comment and
+the Avro field's doc) and, where the default mapping of the Python type is not the best, a `Store` (ClickHouse type and codec).
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, ValidationInfo
+
+MAX_TOKENS = 2**53
+"""Largest count a door accepts: above it JSON numbers of common clients are no longer exact."""
+
+MAX_NAME_BYTES = 128
+"""Longest tenant, pool, source or id, in UTF-8 bytes: 100,000 names of this length still fit a 16 MB snapshot."""
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one unit of a number is; becomes the column's comment."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """How ClickHouse keeps a field: its type and, where the default (ZSTD) is not best, its codec."""
+
+    clickhouse: str
+    codec: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PerRow:
+    """Marks a list field that holds one value for each row of the event's table (all such lists are equally long)."""
+
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def _is_name(value: str) -> str:
+    size = len(value.encode("utf-8", "surrogatepass"))
+    if size > MAX_NAME_BYTES:
+        raise ValueError(f"is {size} bytes long, at most {MAX_NAME_BYTES} are allowed")
+    found = _FORBIDDEN.search(value)
+    if found:
+        raise ValueError(f"holds the control character U+{ord(found.group()):04X}")
+    return value
+
+
+AVRO = "avro"
+"""Validation context of a record read from Avro, where a Decimal6 is already a count of millionths."""
+
+
+def _to_millionths(value: Any, info: ValidationInfo) -> int:
+    """A decimal with at most six places, as a count of millionths; JSON numbers are taken by their shortest text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        raise ValueError("is not a decimal number")  # noqa: TRY004  pydantic turns only ValueError into a refusal
+    if info.context == AVRO and isinstance(value, int):
+        return value
+    try:
+        exact = Decimal(str(value)) * MILLION
+    except ArithmeticError as error:
+        raise ValueError(f"{value!r} is not a decimal number") from error
+    if not exact.is_finite() or exact != exact.to_integral_value():
+        raise ValueError(f"{value!r} is not a finite decimal with at most six places")
+    return int(exact)
+
+
+def _from_millionths(value: int) -> str:
+    return format(Decimal(value).scaleb(-6).normalize(), "f")
+
+
+Name = Annotated[str, StringConstraints(min_length=1, strict=True), AfterValidator(_is_name)]
+"""Text that identifies: 1 to 128 bytes of UTF-8 without control characters."""
+
+TenantId = Annotated[Name, Unit("id of the tenant"), Store("String")]
+PoolId = Annotated[Name, Unit("id of the pool: one model deployment"), Store("LowCardinality(String)")]
+EventId = Annotated[Name, Unit("id, unique within its source"), Store("String")]
+Source = Annotated[Name, Unit("who published the event"), Store("LowCardinality(String)")]
+Text = Annotated[str, StringConstraints(max_length=4096), Unit("text"), Store("String")]
+Label = Annotated[str, Unit("one of a few words"), Store("LowCardinality(String)")]
+
+Count = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
+Tokens = Annotated[int, Field(ge=0, le=MAX_TOKENS, strict=True), Unit("tokens"), Store("Int64", "T64, ZSTD(1)")]
+TokenSum = Annotated[Count, Unit("tokens"), Store("Int64", "T64, ZSTD(1)")]
+Money = Annotated[Count, Unit("nanocredits"), Store("Int64", "T64, ZSTD(1)")]
+Price = Annotated[int, Field(ge=0, le=MAX_TOKENS, strict=True), Unit("nanocredits per token"), Store("Int64", "T64, ZSTD(1)")]
+Millis = Annotated[int, Field(ge=0, le=MAX_TOKENS, strict=True), Unit("milliseconds"), Store("Int64", "T64, ZSTD(1)")]
+Seconds = Annotated[int, Field(ge=1, le=366 * 86_400, strict=True), Unit("seconds"), Store("Int64")]
+Time = Annotated[int, Unit("milliseconds since 1970, UTC"), Store("DateTime64(3, 'UTC')", "DoubleDelta, ZSTD(1)")]
+Tick = Annotated[Count, Unit("ticks since 1970"), Store("Int64", "DoubleDelta, ZSTD(1)")]
+Period = Annotated[Count, Unit("periods since 1970"), Store("Int64", "DoubleDelta, ZSTD(1)")]
+Offset = Annotated[Count, Unit("offset in the topic's partition"), Store("Int64", "DoubleDelta, ZSTD(1)")]
+Partition = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True), Unit("partition number"), Store("Int32", "T64, ZSTD(1)")]
+Number = Annotated[Count, Unit("count"), Store("Int64", "T64, ZSTD(1)")]
+Millionths = Annotated[Count, Unit("millionths"), Store("Int64", "T64, ZSTD(1)")]
+"""A decimal inside the system: 2.5 is 2,500,000 (spec/allocation.md)."""
+
+Decimal6 = Annotated[
+    int,
+    BeforeValidator(_to_millionths),
+    Field(ge=0, le=MAX_TOKENS),
+    PlainSerializer(_from_millionths, return_type=str, when_used="json"),
+    Unit("decimal with six places"),
+    Store("Decimal(18, 6)"),
+]
+"""A published decimal: `2.5` or `"2.5"` at the door, a count of millionths in Python and in Avro, Decimal(18, 6) in ClickHouse."""
