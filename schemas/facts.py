@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from schemas.model import Event, Landing, Table
-from schemas.published import PolicyName, TierName
+from schemas.published import ForecasterName, PolicyName, TierName
 from schemas.units import (
     Decimal6,
     EventId,
@@ -65,6 +65,7 @@ class Reason(StrEnum):
     OVERSUBSCRIBED = "oversubscribed"
     PERIOD_NOT_WHOLE_TICKS = "period_not_whole_ticks"
     PERIOD_FIXED = "period_fixed"
+    EXCEEDS_MONEY = "exceeds_money"
 
 
 ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]
@@ -120,6 +121,7 @@ class PoolSet(Fact):
     base_price: Price
     reserve_price: Price
     cached_weight: Decimal6
+    forecaster: ForecasterName
 
 
 class ProfileSet(Fact):
@@ -158,22 +160,6 @@ class UsageCounted(Fact):
     used: TokenColumn
 
 
-class LatencyCounted(Fact):
-    """Metered latencies counted towards a period; columns as in schemas.journal.LatencySums."""
-
-    KIND: ClassVar[str] = "latency_counted"
-
-    period: Period
-    meter_topic: Label
-    meter_partition: Partition
-    tick: Tick
-    chunk: Number
-    tenant: PerTenant
-    owner: list[Number]
-    bucket: list[Number]
-    count: list[Number]
-
-
 class UsageUnrouted(Fact):
     """Metered usage of a pool that nobody has defined: it had nowhere to count."""
 
@@ -201,7 +187,7 @@ class Forecasts(Fact):
 
     period: Period
     period_start: Time
-    forecaster: Label
+    forecaster: ForecasterName
     tenant: PerTenant
     mean: TokenColumn
     p50: NumberOrNoneColumn
@@ -319,7 +305,6 @@ FACTS: tuple[type[Fact], ...] = (
     PoolSet,
     ProfileSet,
     UsageCounted,
-    LatencyCounted,
     UsageUnrouted,
     Forecasts,
     PeriodOpened,

@@ -102,6 +102,14 @@ class Tier(StrEnum):
     PREEMPTIBLE = "preemptible"
 
 
+class Forecaster(StrEnum):
+    """How a tenant's demand in the next period is predicted (processors/demand.py)."""
+
+    LAST_VALUE = "last_value"
+    EXPONENTIAL = "exponential"
+
+
+ForecasterName = Annotated[Forecaster, Unit("forecaster of demand"), Store("LowCardinality(String)")]
 PolicyName = Annotated[Policy, Unit("policy that divides the surplus"), Store("LowCardinality(String)")]
 TierName = Annotated[Tier, Unit("tier"), Store("LowCardinality(String)")]
 
@@ -125,10 +133,19 @@ class PoolCommand(Event):
     pool: PoolId
     capacity: Annotated[Tokens, Unit("tokens per period")]
     period_s: Seconds = 60
-    policy: PolicyName = Policy.SEED
+    policy: class Forecaster(StrEnum):
+    """How a tenant's demand in the next period is predicted (processors/demand.py)."""
+
+    LAST_VALUE = "last_value"
+    EXPONENTIAL = "exponential"
+
+
+ForecasterName = Annotated[Forecaster, Unit("forecaster of demand"), Store("LowCardinality(String)")]
+PolicyName = Policy.SEED
     base_price: Price = 0
     reserve_price: Price = 0
     cached_weight: Annotated[Decimal6, Field(le=1_000_000)] = 1_000_000
+    forecaster: ForecasterName = Forecaster.LAST_VALUE
 
 
 class ProfileCommand(Event):
@@ -154,6 +171,7 @@ PUBLISHED: tuple[type[Event], ...] = (UsageEvent, LatencyEvent, PoolCommand, Pro
 __all__ = [
     "PUBLISHED",
     "Budget",
+    "Forecaster",
     "Label",
     "LatencyEvent",
     "Policy",
