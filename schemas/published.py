@@ -133,15 +133,7 @@ class PoolCommand(Event):
     pool: PoolId
     capacity: Annotated[Tokens, Unit("tokens per period")]
     period_s: Seconds = 60
-    policy: class Forecaster(StrEnum):
-    """How a tenant's demand in the next period is predicted (processors/demand.py)."""
-
-    LAST_VALUE = "last_value"
-    EXPONENTIAL = "exponential"
-
-
-ForecasterName = Annotated[Forecaster, Unit("forecaster of demand"), Store("LowCardinality(String)")]
-PolicyName = Policy.SEED
+    policy: PolicyName = Policy.SEED
     base_price: Price = 0
     reserve_price: Price = 0
     cached_weight: Annotated[Decimal6, Field(le=1_000_000)] = 1_000_000
