@@ -1,0 +1,63 @@
+# Everything here needs Python 3.11 or newer, git and make; nothing is installed outside this folder and the user's cache.
+#   make demo [TRACE=FILE] [SPEED=N] [SECONDS=N] [ARGS=…]    make test    make bench    make torture N=200
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := streams schemas processors infra dashboards
+
+# The first interpreter that runs and is new enough; PYTHON=… overrides it.
+NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+TRACE ?=
+SPEED ?=
+SECONDS ?=
+ARGS ?=
+N ?= 200
+
+.PHONY: install demo test check format bench torture render clean
+
+install: $(STAMP)
+
+# Locked versions with their hashes first; then this project itself, built by the locked setuptools without another download.
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (PYTHON=/path/to/python3 make …)" >&2; exit 2; }
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' || { echo "$(PYTHON) is older than Python 3.11 or has no venv" >&2; exit 2; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install
+	@$(BIN)/bourse demo $(if $(TRACE),--trace "$(TRACE)") $(if $(SPEED),--speed $(SPEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+test: check
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install
+	$(BIN)/bourse bench $(ARGS)
+
+torture: install
+	BOURSE_TORTURE_KILLS=$(N) $(BIN)/python -m pytest -m torture --timeout=0 -s $(ARGS)
+
+# Schemas, tables and Grafana definitions are rendered from the models and the SQL files; tests compare them with what is committed.
+render: install
+	$(BIN)/python -m schemas.render
+	$(BIN)/python -m dashboards.grafana
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov build dist bench-results
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
