@@ -1,0 +1,121 @@
+"""Operators' commands: pools and profiles are versioned, and hold from the next period on."""
+
+from collections.abc import Iterator
+
+from processors.allocation import charge_ceiling
+from processors.stamping import Stamp
+from processors.state import PartitionState, PoolState, command_key
+from schemas.facts import CommandRefused, Fact, PoolSet, ProfileSet, Reason
+from schemas.published import PoolCommand, ProfileCommand
+
+MAX_MONEY = 2**63 - 1
+"""Largest amount an int64 holds: 9.2 thousand million credits."""
+
+
+def decide_pool(state: PartitionState, command: PoolCommand, stamp: Stamp) -> Iterator[Fact]:
+    """A new version of a pool, or a refusal. A command id that was seen before changes nothing."""
+    if command_key(command.pool, command.id) in state.commands:
+        return
+    pool = state.pools.get(command.pool)
+    refusal = _refuse_pool(state, pool, command)
+    if refusal is not None:
+        yield _refused(stamp, command, "", *refusal)
+        return
+    ticks = command.period_s * 1000 // _tick_ms(state)
+    yield stamp.fact(
+        PoolSet,
+        command.pool,
+        id=command.id,
+        version=1 if pool is None else pool.declared.version + 1,
+        from_period=state.period_now(ticks) + 1 if pool is None else next_period(pool),
+        capacity=command.capacity,
+        period_s=command.period_s,
+        tick_ms=_tick_ms(state),
+        policy=command.policy,
+        base_price=command.base_price,
+        reserve_price=command.reserve_price,
+        cached_weight=command.cached_weight,
+        forecaster=command.forecaster,
+    )
+
+
+def decide_profile(state: PartitionState, command: ProfileCommand, stamp: Stamp) -> Iterator[Fact]:
+    """A new version of a tenant's profile, or a refusal: bases must fit the pool's capacity."""
+    if command_key(command.pool, command.id) in state.commands:
+        return
+    pool = state.pools.get(command.pool)
+    if pool is None:
+        yield _refused(stamp, command, command.tenant, Reason.UNKNOWN_POOL, f"pool: {command.pool!r} is not defined")
+        return
+    slot = pool.tenants.slots.get(command.tenant)
+    refusal = _refuse_profile(pool, slot, command)
+    if refusal is not None:
+        yield _refused(stamp, command, command.tenant, *refusal)
+        return
+    yield stamp.fact(
+        ProfileSet,
+        command.pool,
+        id=command.id,
+        version=1 if slot is None else int(pool.tenants["declared_version"][slot]) + 1,
+        from_period=next_period(pool),
+        tenant=command.tenant,
+        base=command.base,
+        elasticity=command.elasticity,
+        sla_ms=command.sla_ms,
+        budget_amount=None if command.budget is None else command.budget.amount,
+        budget_window_s=None if command.budget is None else command.budget.window_s,
+        tier=command.tier,
+        weight=command.weight,
+    )
+
+
+def next_period(pool: PoolState) -> int:
+    """The period from which a command that is accepted now holds."""
+    return pool.declared.from_period if pool.open is None else pool.open.period + 1
+
+
+def _tick_ms(state: PartitionState) -> int:
+    return state.tick_ms or 1000  # before the first tick of a new journal: the default length
+
+
+def _refuse_pool(state: PartitionState, pool: PoolState | None, command: PoolCommand) -> tuple[Reason, str] | None:
+    if command.period_s * 1000 % _tick_ms(state):
+        return Reason.PERIOD_NOT_WHOLE_TICKS, f"period_s: {command.period_s} is no multiple of the tick, {_tick_ms(state)} ms"
+    if pool is not None and command.period_s != pool.period_s:
+        return (
+            Reason.PERIOD_FIXED,
+            f"period_s: {command.period_s}, but periods of this pool are numbered in steps of {pool.period_s} s",
+        )
+    elasticity = int(pool.tenants["declared_elasticity"].max(initial=0)) if pool else 0
+    return _exceeds_money(command.capacity, command.base_price, command.reserve_price, elasticity)
+
+
+def _refuse_profile(pool: PoolState, slot: int | None, command: ProfileCommand) -> tuple[Reason, str] | None:
+    bases = pool.tenants["declared_base"]
+    others = int(bases.sum()) - (0 if slot is None else int(bases[slot]))
+    terms = pool.declared
+    if others + command.base > terms.capacity:
+        return (
+            Reason.OVERSUBSCRIBED,
+            f"base: {command.base} and the {others} promised to other tenants exceed the capacity {terms.capacity}",
+        )
+    return _exceeds_money(terms.capacity, terms.base_price, terms.reserve_price, command.elasticity)
+
+
+def _exceeds_money(capacity: int, base_price: int, reserve_price: int, elasticity: int) -> tuple[Reason, str] | None:
+    ceiling = charge_ceiling(capacity, base_price, reserve_price, elasticity)
+    if ceiling <= MAX_MONEY:
+        return None
+    return Reason.EXCEEDS_MONEY, f"capacity: {capacity} tokens can cost {ceiling} nanocredits, above the largest amount {MAX_MONEY}"
+
+
+def _refused(stamp: Stamp, command: PoolCommand | ProfileCommand, tenant: str, reason: Reason, detail: str) -> Fact:
+    return stamp.fact(
+        CommandRefused,
+        command.pool,
+        command=command.KIND,
+        command_id=command.id,
+        tenant=tenant,
+        reason=reason,
+        detail=detail,
+    )

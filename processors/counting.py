@@ -1,0 +1,58 @@
+"""Metered usage is counted towards a period, each report once."""
+
+from collections.abc import Iterator
+
+from processors.stamping import Stamp
+from processors.state import PartitionState
+from schemas.facts import Fact, UsageCounted, UsageUnrouted
+from schemas.journal import UsageSums
+from schemas.units import MILLION
+
+
+def decide_usage(state: PartitionState, sums: UsageSums, stamp: Stamp) -> Iterator[Fact]:
+    """Count a meter's sums unless they were counted before; sums of a pool that nobody defined are noted as unrouted.
+
+    Sums of a period that is closed already count in the one that is open: each used token counts in exactly one period.
+    """
+    meter = (sums.meter_topic, sums.meter_partition)
+    if sums.tick <= state.marks.get(meter, -1) or (*meter, sums.tick, sums.pool, sums.chunk) in state.reported:
+        return
+    identity = {"meter_topic": meter[0], "meter_partition": meter[1], "tick": sums.tick, "chunk": sums.chunk}
+    pool = state.pools.get(sums.pool)
+    if pool is None:
+        yield stamp.fact(
+            UsageUnrouted,
+            sums.pool,
+            **identity,
+            tenant=sums.tenant,
+            requests=sums.requests,
+            input_tokens=sums.input_tokens,
+            cached_input_tokens=sums.cached_input_tokens,
+            output_tokens=sums.output_tokens,
+        )
+        return
+    terms = pool.open.terms if pool.open else pool.declared
+    reported = pool.period_of_report(sums.tick)
+    yield stamp.fact(
+        UsageCounted,
+        sums.pool,
+        **identity,
+        period=max(reported, pool.open.period) if pool.open else max(reported, pool.declared.from_period),
+        tenant=sums.tenant,
+        requests=sums.requests,
+        used=used_tokens(sums.input_tokens, sums.cached_input_tokens, sums.output_tokens, terms.cached_weight),
+    )
+
+
+def used_tokens(fresh_and_cached: list[int], cached: list[int], output: list[int], cached_weight: int) -> list[int]:
+    """What requests use of their tenants' tokens: input + output, of which cached input counts its weight, floored.
+
+    Args:
+        fresh_and_cached: input tokens a tenant, the cached ones included.
+        cached: cached input tokens a tenant.
+        output: output tokens a tenant.
+        cached_weight: millionths, 0 to 1,000,000.
+    """
+    if cached_weight == MILLION:
+        return [i + o for i, o in zip(fresh_and_cached, output, strict=True)]
+    return [i - c + c * cached_weight // MILLION + o for i, c, o in zip(fresh_and_cached, cached, output, strict=True)]

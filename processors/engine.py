@@ -1,0 +1,79 @@
+"""The engine: facts are decide(state, command), state is fold(evolve, facts) (DESIGN.md, law 1).
+
+`decide` judges and changes nothing; `evolve` only records. `decide` is a generator, and the caller records each fact before
+it asks for the next: closing a period takes several facts, and each is judged by the state that the ones before it left.
+"""
+
+from collections.abc import Iterator
+
+from processors.commands import decide_pool, decide_profile
+from processors.counting import decide_usage
+from processors.periods import decide_due_periods
+from processors.recording import evolve
+from processors.stamping import Stamp
+from processors.state import PartitionState
+from schemas.facts import Fact, MeterMarked, Ticked
+from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
+from schemas.model import Event
+from schemas.published import PoolCommand, ProfileCommand
+
+
+class BrokenJournalError(Exception):
+    """The journal holds what no correct writer appends."""
+
+
+def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterator[Fact]:
+    """The facts that follow from one journal record. Record each (`evolve`) before taking the next.
+
+    Raises:
+        BrokenJournalError: a record of a kind that does not belong in a journal, or a clock whose tick length changed.
+    """
+    stamp = Stamp(journal_offset)
+    match record:
+        case UsageSums():
+            yield from decide_usage(state, record, stamp)
+        case ClockTick():
+            yield from _decide_tick(state, record, stamp)
+        case MeterMark():
+            yield from _decide_mark(state, record, stamp)
+        case ProfileCommand():
+            yield from decide_profile(state, record, stamp)
+        case PoolCommand():
+            yield from decide_pool(state, record, stamp)
+        case LatencySums():
+            return  # nothing is decided from latencies yet: the journal keeps them for the SLA loop
+        case _:
+            raise BrokenJournalError(f"offset {journal_offset}: a record of kind {record.KIND!r} is not a command")
+
+
+def fold(state: PartitionState, record: Event, journal_offset: int) -> list[Fact]:
+    """Decide on one record and record what was decided; the facts in their order."""
+    facts = []
+    for fact in decide(state, record, journal_offset):
+        evolve(state, fact)
+        facts.append(fact)
+    return facts
+
+
+def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iterator[Fact]:
+    if record.tick <= state.tick:
+        return  # two clocks for a moment: the tick is known
+    if state.tick_ms not in (0, record.tick_ms):
+        raise BrokenJournalError(f"tick_ms: {record.tick_ms}, but this journal was begun with {state.tick_ms}")
+    yield stamp.fact(
+        Ticked,
+        "",
+        tick=record.tick,
+        tick_ms=record.tick_ms,
+        meter_partitions=record.meter_partitions,
+        grace_ticks=record.grace_ticks,
+    )
+    yield from decide_due_periods(state, stamp)
+
+
+def _decide_mark(state: PartitionState, record: MeterMark, stamp: Stamp) -> Iterator[Fact]:
+    meter = (record.meter_topic, record.meter_partition)
+    if record.tick <= state.marks.get(meter, -1):
+        return  # a meter that crashed after its mark appends it again
+    yield stamp.fact(MeterMarked, "", meter_topic=meter[0], meter_partition=meter[1], tick=record.tick)
+    yield from decide_due_periods(state, stamp)

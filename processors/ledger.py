@@ -1,0 +1,53 @@
+"""Budgets: what each tenant may still spend in its window, in nanocredits.
+
+A window is `window_s` seconds long and starts at a multiple of that since 1970; a charge counts in the window in which its
+period starts. Without a budget all time is one window.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.tenants import NO_CAP, Column, Tenants, saturating_add
+
+OPERATOR = "operator"
+"""Account that is paid for base and surplus."""
+
+_TENANT = "tenant/"
+
+
+def account(tenant: str) -> str:
+    """The account that a tenant pays from."""
+    return _TENANT + tenant
+
+
+def tenant_of(account_name: str) -> str:
+    """The tenant that an account belongs to; the inverse of `account`."""
+    return account_name.removeprefix(_TENANT)
+
+
+def budget_left(tenants: Tenants, start_ms: int) -> Column:
+    """Money left of each tenant's declared cap (by slot) in the window in which a period that starts at `start_ms` lies.
+
+    NO_CAP where there is no cap. The declared budget counts, as it comes into force with the period.
+    """
+    spent = np.where(_window(tenants, start_ms) == tenants["window"], tenants["spent"], 0)
+    cap = tenants["declared_budget"]
+    return np.where(cap == NO_CAP, NO_CAP, np.maximum(cap - spent, 0))
+
+
+def begin_windows(tenants: Tenants, start_ms: int) -> None:
+    """What was spent in a window that is over by `start_ms` is forgotten."""
+    window = _window(tenants, start_ms)
+    tenants["spent"][tenants["window"] != window] = 0
+    tenants["window"][:] = window
+
+
+def spend(tenants: Tenants, slots: npt.NDArray[np.intp], amounts: Column) -> None:
+    """Post charges to the windows that have begun."""
+    saturating_add(tenants["spent"], slots, amounts)
+
+
+def _window(tenants: Tenants, start_ms: int) -> Column:
+    """The number of the window that `start_ms` lies in."""
+    length_ms = tenants["declared_window_s"] * 1000
+    return np.where(length_ms > 0, start_ms // np.maximum(length_ms, 1), 0)

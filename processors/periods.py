@@ -1,0 +1,240 @@
+"""Periods: the end of one is a barrier that all meters must reach; then outcomes are recorded and the next is allocated.
+
+Closing a period of 100,000 tenants takes about half a second and 200 MB for a moment: 50 chunks of 20 columns twice
+(outcome of the old period, allocation of the new), each built from columns by fancy indexing, plus one allocation.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from processors import demand, ledger
+from processors.allocation import AuctionInput, Outcome, allocate
+from processors.snapshot import state_hash
+from processors.stamping import Stamp
+from processors.state import OpenPeriod, PartitionState, PoolState
+from processors.tenants import NO_CAP, Column
+from schemas.facts import (
+    CHUNK_ROWS,
+    AllocationsClosed,
+    AllocationsOpened,
+    Fact,
+    Forecasts,
+    PeriodClosed,
+    PeriodOpened,
+    Postings,
+)
+
+METERED_TOPICS = ("latency", "usage")
+"""Each partition of these is a meter that marks every tick."""
+
+Slots = npt.NDArray[np.intp]
+Auction = tuple[AuctionInput, Outcome]
+
+
+def decide_due_periods(state: PartitionState, stamp: Stamp) -> Iterator[Fact]:
+    """Close each pool's period whose barrier is met or whose grace is over, and open the next; pools in byte order.
+
+    The facts must be recorded one by one as they come: a period opens on the state that closing the last one left.
+    """
+    reported = reported_through(state)
+    for name in sorted(state.pools):
+        pool = state.pools[name]
+        if pool.open is None:
+            if state.tick >= pool.last_tick(pool.declared.from_period - 1):
+                yield from _open_period(state, pool, stamp)
+        elif is_due(state, pool, pool.open, reported):
+            yield from _close_period(state, pool, pool.open, stamp)
+            yield from _open_period(state, pool, stamp)
+
+
+def is_due(state: PartitionState, pool: PoolState, running: OpenPeriod, reported: int) -> bool:
+    """Whether every meter has reported the period's last tick, or the grace after it is over."""
+    last = pool.last_tick(running.period)
+    return reported >= last or state.tick >= last + state.grace_ticks
+
+
+def reported_through(state: PartitionState) -> int:
+    """The tick that every meter has reached."""
+    return min((state.marks.get(meter, -1) for meter in meters(state)), default=-1)
+
+
+def meters(state: PartitionState) -> list[tuple[str, int]]:
+    """All meters that the clock says there are."""
+    return [(topic, partition) for topic in METERED_TOPICS for partition in range(state.meter_partitions)]
+
+
+def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, stamp: Stamp) -> Iterator[Fact]:
+    tenants = pool.tenants
+    order = tenants.order()
+    takes_part = (tenants["version"] > 0) | (tenants["used"] > 0) | (tenants["requests"] > 0)
+    rows = order[takes_part[order]]
+    last = pool.last_tick(running.period)
+    for chunk in _chunks(rows):
+        yield stamp.fact(
+            AllocationsClosed,
+            pool.name,
+            period=running.period,
+            period_start=pool.start_ms(running.period),
+            policy=running.terms.policy,
+            price=running.price,
+            **_allocation_columns(pool, chunk),
+            used=tenants["used"][chunk].tolist(),
+            requests=tenants["requests"][chunk].tolist(),
+        )
+    yield stamp.fact(
+        PeriodClosed,
+        pool.name,
+        period=running.period,
+        period_start=pool.start_ms(running.period),
+        period_s=pool.period_s,
+        policy=running.terms.policy,
+        capacity=running.terms.capacity,
+        price=running.price,
+        allocated=running.allocated,
+        unallocated=running.unallocated,
+        used=_exact_sum(tenants["used"]),
+        tenants=len(rows),
+        closed_tick=state.tick,
+        late_meters=[f"{topic}/{part}" for topic, part in meters(state) if state.marks.get((topic, part), -1) < last],
+        state_hash=state_hash(pool),
+    )
+
+
+def _open_period(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterator[Fact]:
+    """Open the period that the clock stands in; periods during which no clock ticked are skipped."""
+    earliest = pool.declared.from_period if pool.closed_period < 0 else pool.closed_period + 1
+    period = max(earliest, state.period_now(pool.ticks_per_period))
+    start_ms = pool.start_ms(period)
+    terms = pool.declared
+    tenants = pool.tenants
+    order = tenants.order()
+    rows = order[tenants["declared_version"][order] > 0]
+
+    expected = demand.mean(terms.forecaster, tenants)
+    for chunk in _chunks(rows):
+        unknown: list[int | None] = [None] * len(chunk)
+        yield stamp.fact(
+            Forecasts,
+            pool.name,
+            period=period,
+            period_start=start_ms,
+            forecaster=terms.forecaster,
+            tenant=[tenants.names[slot] for slot in chunk.tolist()],
+            mean=expected[chunk].tolist(),
+            p50=unknown,
+            p90=unknown,
+            p99=unknown,
+        )
+    asked = _auction_input(pool, rows, expected, start_ms)
+    outcome = allocate(terms.policy, asked)
+    yield stamp.fact(
+        PeriodOpened,
+        pool.name,
+        period=period,
+        period_start=start_ms,
+        period_s=pool.period_s,
+        policy=terms.policy,
+        capacity=terms.capacity,
+        base_price=terms.base_price,
+        reserve_price=terms.reserve_price,
+        price=outcome.price,
+        allocated=terms.capacity - outcome.unallocated,
+        unallocated=outcome.unallocated,
+        tenants=len(rows),
+    )
+    yield from _publish_allocation(pool, period, rows, (asked, outcome), stamp)
+
+
+def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int) -> AuctionInput:
+    """What the policy is given: the declared profiles, which come into force with the period."""
+    tenants = pool.tenants
+    terms = pool.declared
+    left = ledger.budget_left(tenants, start_ms)[rows]
+    return AuctionInput(
+        capacity=terms.capacity,
+        base_price=terms.base_price,
+        reserve_price=terms.reserve_price,
+        base=tenants["declared_base"][rows],
+        elasticity=tenants["declared_elasticity"][rows],
+        demand=expected[rows],
+        budget_left=left,
+        capped=left != NO_CAP,
+        weight=tenants["declared_weight"][rows],
+    )
+
+
+def _publish_allocation(pool: PoolState, period: int, rows: Slots, auction: Auction, stamp: Stamp) -> Iterator[Fact]:
+    tenants = pool.tenants
+    asked, outcome = auction
+    charge = outcome.charge
+    rank = np.full(len(rows), NO_CAP, np.int64) if outcome.why.rank is None else outcome.why.rank
+    for start in range(0, len(rows), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        chunk = rows[part]
+        names = [tenants.names[slot] for slot in chunk.tolist()]
+        yield stamp.fact(
+            AllocationsOpened,
+            pool.name,
+            period=period,
+            tenant=names,
+            base=outcome.base[part].tolist(),
+            elasticity=asked.elasticity[part].tolist(),
+            weight=asked.weight[part].tolist(),
+            demand=asked.demand[part].tolist(),
+            budget_left=_or_none(asked.budget_left[part]),
+            bid=outcome.why.bid[part].tolist(),
+            rank=_or_none(rank[part]),
+            surplus=outcome.surplus[part].tolist(),
+            allocated=(outcome.base[part] + outcome.surplus[part]).tolist(),
+            charge=charge[part].tolist(),
+            shortfall=outcome.shortfall[part].tolist(),
+        )
+        paying = [(name, paid) for name, paid in zip(names, charge[part].tolist(), strict=True) if paid > 0]
+        if paying:
+            yield stamp.fact(
+                Postings,
+                pool.name,
+                period=period,
+                kind="allocation",
+                debit_account=[ledger.account(name) for name, _ in paying],
+                credit_account=[ledger.OPERATOR] * len(paying),
+                amount=[paid for _, paid in paying],
+            )
+
+
+def _allocation_columns(pool: PoolState, chunk: Slots) -> dict[str, object]:
+    tenants = pool.tenants
+    given = tenants["base_given"][chunk]
+    surplus = tenants["surplus"][chunk]
+    return {
+        "tenant": [tenants.names[slot] for slot in chunk.tolist()],
+        "base": given.tolist(),
+        "elasticity": tenants["elasticity"][chunk].tolist(),
+        "weight": tenants["weight"][chunk].tolist(),
+        "demand": tenants["demand"][chunk].tolist(),
+        "budget_left": _or_none(tenants["budget_left"][chunk]),
+        "bid": tenants["bid"][chunk].tolist(),
+        "rank": _or_none(tenants["rank"][chunk]),
+        "surplus": surplus.tolist(),
+        "allocated": (given + surplus).tolist(),
+        "charge": tenants["charge"][chunk].tolist(),
+        "shortfall": tenants["shortfall"][chunk].tolist(),
+    }
+
+
+def _chunks(rows: Slots) -> Iterator[Slots]:
+    for start in range(0, len(rows), CHUNK_ROWS):
+        yield rows[start : start + CHUNK_ROWS]
+
+
+def _or_none(column: Column) -> list[int | None]:
+    return [None if value == NO_CAP else value for value in column.tolist()]
+
+
+def _exact_sum(column: Column) -> int:
+    """A sum of int64 that cannot wrap: halves are summed apart; at most 2^63 - 1 is reported (see saturating_add)."""
+    low = int((column & 0xFFFFFFFF).sum())
+    high = int((column >> 32).sum())
+    return min((high << 32) + low, 2**63 - 1)

@@ -1,0 +1,180 @@
+"""Recording facts in the state: no judgement here, so that folding recorded facts gives the state that decided them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from processors import demand, ledger
+from processors.state import SEEN_COMMANDS, OpenPeriod, PartitionState, PoolState, Terms, command_key
+from processors.tenants import DECLARED, NO_CAP, Column, saturating_add
+from schemas.facts import (
+    AllocationsClosed,
+    AllocationsOpened,
+    CommandRefused,
+    Fact,
+    Forecasts,
+    MeterMarked,
+    PeriodClosed,
+    PeriodOpened,
+    PoolSet,
+    Postings,
+    ProfileSet,
+    Ticked,
+    UsageCounted,
+    UsageUnrouted,
+)
+from schemas.published import Tier
+
+TIERS: tuple[Tier, ...] = tuple(Tier)
+"""A tier's number in the `tier` columns is its place here."""
+
+
+def evolve(state: PartitionState, fact: Fact) -> None:
+    """Record one fact."""
+    _RECORD[type(fact)](state, fact)
+
+
+def _ticked(state: PartitionState, fact: Ticked) -> None:
+    state.tick = fact.tick
+    state.tick_ms = fact.tick_ms
+    state.meter_partitions = fact.meter_partitions
+    state.grace_ticks = fact.grace_ticks
+
+
+def _meter_marked(state: PartitionState, fact: MeterMarked) -> None:
+    meter = (fact.meter_topic, fact.meter_partition)
+    state.marks[meter] = fact.tick
+    # What the meter reported up to its mark is refused by the mark from now on.
+    state.reported = {report for report in state.reported if report[:2] != meter or report[2] > fact.tick}
+
+
+def _command_seen(state: PartitionState, pool: str, command_id: str) -> None:
+    state.commands[command_key(pool, command_id)] = None
+    if len(state.commands) > SEEN_COMMANDS:
+        state.commands.popitem(last=False)
+
+
+def _command_refused(state: PartitionState, fact: CommandRefused) -> None:
+    _command_seen(state, fact.pool, fact.command_id)
+
+
+def _pool_set(state: PartitionState, fact: PoolSet) -> None:
+    _command_seen(state, fact.pool, fact.id)
+    terms = Terms(
+        version=fact.version,
+        from_period=fact.from_period,
+        capacity=fact.capacity,
+        policy=fact.policy,
+        base_price=fact.base_price,
+        reserve_price=fact.reserve_price,
+        cached_weight=fact.cached_weight,
+        forecaster=fact.forecaster,
+    )
+    pool = state.pools.get(fact.pool)
+    if pool is None:
+        state.pools[fact.pool] = PoolState(fact.pool, fact.period_s, fact.tick_ms, terms)
+    else:
+        pool.declared = terms
+
+
+def _profile_set(state: PartitionState, fact: ProfileSet) -> None:
+    _command_seen(state, fact.pool, fact.id)
+    tenants = state.pools[fact.pool].tenants
+    slot = tenants.slot(fact.tenant)
+    tenants["declared_version"][slot] = fact.version
+    tenants["declared_base"][slot] = fact.base
+    tenants["declared_elasticity"][slot] = fact.elasticity
+    tenants["declared_weight"][slot] = fact.weight
+    tenants["declared_sla_ms"][slot] = NO_CAP if fact.sla_ms is None else fact.sla_ms
+    tenants["declared_budget"][slot] = NO_CAP if fact.budget_amount is None else fact.budget_amount
+    tenants["declared_window_s"][slot] = fact.budget_window_s or 0
+    tenants["declared_tier"][slot] = TIERS.index(Tier(fact.tier))
+
+
+def _usage_counted(state: PartitionState, fact: UsageCounted) -> None:
+    state.reported.add((fact.meter_topic, fact.meter_partition, fact.tick, fact.pool, fact.chunk))
+    pool = state.pools[fact.pool]
+    slots = pool.tenants.slots_of(fact.tenant)
+    runs = pool.open is not None and fact.period <= pool.open.period
+    saturating_add(pool.tenants["used" if runs else "next_used"], slots, np.array(fact.used, np.int64))
+    saturating_add(pool.tenants["requests" if runs else "next_requests"], slots, np.array(fact.requests, np.int64))
+
+
+def _usage_unrouted(state: PartitionState, fact: UsageUnrouted) -> None:
+    state.reported.add((fact.meter_topic, fact.meter_partition, fact.tick, fact.pool, fact.chunk))
+
+
+def _forecasts(state: PartitionState, fact: Forecasts) -> None:
+    """A forecast is seen in the bids that follow from it."""
+
+
+def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
+    """Profiles and terms that were declared come into force; what meters reported ahead of time is in the period now."""
+    pool = state.pools[fact.pool]
+    pool.open = OpenPeriod(fact.period, pool.declared, fact.price, fact.allocated, fact.unallocated)
+    tenants = pool.tenants
+    ledger.begin_windows(tenants, pool.start_ms(fact.period))
+    for column in DECLARED:
+        tenants[column][:] = tenants[f"declared_{column}"]
+    for ahead, current in (("next_used", "used"), ("next_requests", "requests")):
+        tenants[current][:] = tenants[ahead]
+        tenants[ahead][:] = 0
+    for column in ("base_given", "demand", "bid", "surplus", "charge", "shortfall"):
+        tenants[column][:] = 0
+    for column in ("budget_left", "rank"):
+        tenants[column][:] = NO_CAP
+
+
+def _allocations_opened(state: PartitionState, fact: AllocationsOpened) -> None:
+    tenants = state.pools[fact.pool].tenants
+    slots = tenants.slots_of(fact.tenant)
+    tenants["base_given"][slots] = fact.base
+    tenants["demand"][slots] = fact.demand
+    tenants["budget_left"][slots] = _no_cap_for_none(fact.budget_left)
+    tenants["bid"][slots] = fact.bid
+    tenants["rank"][slots] = _no_cap_for_none(fact.rank)
+    tenants["surplus"][slots] = fact.surplus
+    tenants["charge"][slots] = fact.charge
+    tenants["shortfall"][slots] = fact.shortfall
+
+
+def _postings(state: PartitionState, fact: Postings) -> None:
+    tenants = state.pools[fact.pool].tenants
+    slots = tenants.slots_of(ledger.tenant_of(name) for name in fact.debit_account)
+    ledger.spend(tenants, slots, np.array(fact.amount, np.int64))
+
+
+def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:
+    """The outcome is complete; what it teaches about demand is learned when the whole period is closed."""
+
+
+def _period_closed(state: PartitionState, fact: PeriodClosed) -> None:
+    pool = state.pools[fact.pool]
+    demand.learn(pool.tenants)
+    pool.tenants["used"][:] = 0
+    pool.tenants["requests"][:] = 0
+    pool.closed_period = fact.period
+    pool.closed_tick = fact.closed_tick
+    pool.open = None
+
+
+def _no_cap_for_none(values: list[int | None]) -> Column:
+    return np.array([NO_CAP if value is None else value for value in values], np.int64)
+
+
+_RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
+    Ticked: _ticked,
+    MeterMarked: _meter_marked,
+    CommandRefused: _command_refused,
+    PoolSet: _pool_set,
+    ProfileSet: _profile_set,
+    UsageCounted: _usage_counted,
+    UsageUnrouted: _usage_unrouted,
+    Forecasts: _forecasts,
+    PeriodOpened: _period_opened,
+    AllocationsOpened: _allocations_opened,
+    Postings: _postings,
+    AllocationsClosed: _allocations_closed,
+    PeriodClosed: _period_closed,
+}

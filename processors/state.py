@@ -1,0 +1,97 @@
+"""State of the engine: what folding the facts of one journal partition gives. Only processors/recording.py changes it."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from processors.tenants import Tenants
+from schemas.published import Forecaster, Policy
+
+Meter = tuple[str, int]
+"""(topic, partition) that a meter counts."""
+
+Report = tuple[str, int, int, str, int]
+"""(meter topic, meter partition, tick, pool, chunk): what identifies a meter's sums."""
+
+SEEN_COMMANDS = 1_000_000
+"""How many of the newest command ids are remembered: 16 bytes each, with the dictionary's overhead some 120 MB at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One version of a pool: capacity in tokens per period, prices in nanocredits per token, cached_weight in millionths."""
+
+    version: int
+    from_period: int
+    capacity: int
+    policy: Policy
+    base_price: int
+    reserve_price: int
+    cached_weight: int
+    forecaster: Forecaster
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPeriod:
+    """The period that is running: the terms in force and the allocation as a whole."""
+
+    period: int
+    terms: Terms
+    price: int
+    allocated: int
+    unallocated: int
+
+
+@dataclass(slots=True)
+class PoolState:
+    """One pool. `open` is None until its first period begins; `closed_period` is -1 until its first period ends."""
+
+    name: str
+    period_s: int
+    tick_ms: int
+    declared: Terms
+    open: OpenPeriod | None = None
+    closed_period: int = -1
+    closed_tick: int = -1
+    tenants: Tenants = field(default_factory=Tenants)
+
+    @property
+    def ticks_per_period(self) -> int:
+        """k: a period is this many ticks."""
+        return self.period_s * 1000 // self.tick_ms
+
+    def last_tick(self, period: int) -> int:
+        """The tick that ends `period`: tick n reports what came between tick n - 1 and tick n."""
+        return (period + 1) * self.ticks_per_period
+
+    def period_of_report(self, tick: int) -> int:
+        """The period that a meter's sums of `tick` belong to."""
+        return (tick - 1) // self.ticks_per_period
+
+    def start_ms(self, period: int) -> int:
+        """When `period` begins, in milliseconds since 1970."""
+        return period * self.period_s * 1000
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """One journal partition: its clock, what its meters have reported, the commands seen, and its pools."""
+
+    tick: int = -1
+    tick_ms: int = 0
+    meter_partitions: int = 0
+    grace_ticks: int = 0
+    marks: dict[Meter, int] = field(default_factory=dict)
+    reported: set[Report] = field(default_factory=set)
+    """Sums counted since their meter's last mark: a meter that crashed before its mark reports them again."""
+    commands: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    pools: dict[str, PoolState] = field(default_factory=dict)
+
+    def period_now(self, ticks_per_period: int) -> int:
+        """The period that the journal's clock stands in."""
+        return max(self.tick, 0) // ticks_per_period
+
+
+def command_key(pool: str, command_id: str) -> bytes:
+    """What a seen command is remembered by; ids are unique in their pool."""
+    return blake2b(f"{pool}\n{command_id}".encode(), digest_size=16).digest()
