@@ -25,4 +25,4 @@ class Stamp:
         index = self._index
         self._index += 1
         made = kind.model_construct(pool=pool, journal_offset=self._offset, fact_index=index, **fields)
-        return cast(F, made)  # the plugin of pydantic types model_construct by the bound, not by the variable
+        return cast("F", made)  # the plugin of pydantic types model_construct by the bound, not by the variable
