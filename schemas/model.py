@@ -37,7 +37,7 @@ class Event(BaseModel):
     (schemas/evolution.py upcasts old records); `TABLE` is None where no table keeps the event.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
 
     KIND: ClassVar[str]
     VERSION: ClassVar[int] = 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, ValidationInfo, WithJsonSchema
 
 MAX_TOKENS = 2**53
 """Largest count a door accepts: above it JSON numbers of common clients are no longer exact."""
@@ -22,9 +22,11 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one unit of a number is; becomes the column's comment."""
+    """What one unit of a number is; becomes the column's comment and the Avro field's `unit`."""
 
     name: str
+    raw: str = ""
+    """The unit of the integer itself, where the column shows another: Avro carries the integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,17 @@ Number = Annotated[Count, Unit("count"), Store("Int64", "T64, ZSTD(1)")]
 Millionths = Annotated[Count, Unit("millionths"), Store("Int64", "T64, ZSTD(1)")]
 """A decimal inside the system: 2.5 is 2,500,000 (spec/allocation.md)."""
 
+_DECIMAL6_JSON = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,6})?$"}]}
+
 Decimal6 = Annotated[
     int,
     BeforeValidator(_to_millionths),
     Field(ge=0, le=MAX_TOKENS),
     PlainSerializer(_from_millionths, return_type=str, when_used="json"),
-    Unit("decimal with six places"),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,6})?$"}]}, "validation"
+    ),
+    Unit("decimal with six places", raw="millionths"),
     Store("Decimal(18, 6)"),
 ]
 """A published decimal: `2.5` or `"2.5"` at the door, a count of millionths in Python and in Avro, Decimal(18, 6) in ClickHouse."""

@@ -1,0 +1,251 @@
+"""Renders the ClickHouse tables: one for each event that has a TABLE, and two that belong to no single model.
+
+Why PARTITION BY toYYYYMM(landed_at): the sink gives a batch one `landed_at`, so an insert is one block of one partition, and
+ClickHouse writes such a block whole or not at all. Partitioning by the event's own time would split a batch at a month's
+border into two parts, of which a crash could leave one.
+
+Why a replacing table and a view: a publisher may send an event again long after the meter forgot its id, and a crashed sink
+may insert a batch again. ReplacingMergeTree keeps the row of the highest `landed_first` of each identity, and FINAL in the
+view hides those that no merge has dropped yet, so a plain `SELECT count()` of the view never counts twice. `landed_first`
+falls as the offset grows: the first copy wins, as it does in the meter. (An event's copies stand in one partition: that of its
+tenant.) FINAL also merges across months; the view says so itself, whatever the server's default.
+
+Cost: a FINAL count of 10 million rows in few parts takes about as long as reading the identity columns; a query that names
+the tenant reads only its range of the sorting key.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from schemas.catalogue import EVENTS
+from schemas.model import Event, Landing, Table
+from schemas.shape import REQUIRED, Shape, shapes
+
+DEFAULT_CODEC = "ZSTD(1)"
+LANDED_FIRST = "landed_first"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `per_row` says that its value is a list in the event, one item for each row."""
+
+    name: str
+    clickhouse_type: str
+    comment: str
+    codec: str = DEFAULT_CODEC
+    per_row: bool = False
+    shape: Shape | None = None
+    """The event's field; None for what the sink adds."""
+    default: str = ""
+    """SQL of the value that rows have which were landed before the column was added; empty for the type's own zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDDL:
+    """How one public table is made. Running `statements` in order makes or extends it, and changes nothing when run again."""
+
+    name: str
+    """What analysts query: a table or a view."""
+    insert_into: str
+    """The table that the sink inserts into: `name` itself, or the replacing table under the view."""
+    columns: tuple[Column, ...]
+    """What an insert gives, in the table's order; the landing columns stand last."""
+    statements: tuple[str, ...]
+    model: type[Event] | None
+
+    @property
+    def sql(self) -> str:
+        """All statements as one script."""
+        return "".join(f"{statement};\n" for statement in self.statements)
+
+
+_TIME = "DateTime64(3, 'UTC')"
+_GROWING = "DoubleDelta, ZSTD(1)"
+
+LANDING_COLUMNS: tuple[Column, ...] = (
+    Column("topic", "LowCardinality(String)", "topic of the record that the row landed from"),
+    Column("partition", "Int32", "partition of that record", "T64, ZSTD(1)"),
+    Column("offset", "Int64", "offset of that record", _GROWING),
+    Column("landed_at", _TIME, "when the sink took the batch, milliseconds since 1970, UTC", _GROWING),
+)
+
+JOURNAL_COLUMNS: tuple[Column, ...] = (
+    Column("pool", "LowCardinality(String)", "id of the pool; empty for the whole partition"),
+    Column("kind", "LowCardinality(String)", "type of the record"),
+    Column("payload", "String", "the record as JSON", "ZSTD(3)"),
+    Column("appended_at", _TIME, "when the broker appended it, milliseconds since 1970, UTC", _GROWING),
+    *LANDING_COLUMNS,
+)
+
+LANDED_COLUMNS: tuple[Column, ...] = (
+    Column("topic", "LowCardinality(String)", "topic"),
+    Column("partition", "Int32", "partition number"),
+    Column("through", "Int64", "offset up to which, itself included, everything has landed"),
+    Column("landed_at", _TIME, "when the sink took the batch, milliseconds since 1970, UTC"),
+)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _default_sql(shape: Shape, clickhouse_type: str) -> str:
+    value = shape.default
+    if shape.listed or value is REQUIRED or value is None or not value:
+        return ""
+    if isinstance(value, StrEnum):
+        value = value.value
+    if isinstance(value, str):
+        return _quoted(value)
+    if not isinstance(value, int):
+        raise TypeError(f"{shape.name}: no SQL for the default {value!r}")
+    return str(Decimal(value).scaleb(-6)) if clickhouse_type.startswith("Decimal") else str(int(value))
+
+
+def _column(shape: Shape) -> Column:
+    if shape.store is None:
+        raise TypeError(f"{shape.name}: a nested event has no column; state its fields one by one")
+    clickhouse_type, nullable = shape.store.clickhouse, shape.item_nullable if shape.listed else shape.nullable
+    if nullable:
+        outer, separator, inner = clickhouse_type.partition("LowCardinality(")
+        clickhouse_type = f"{separator}Nullable({inner[:-1]}))" if separator else f"Nullable({outer})"
+    codec = shape.store.codec or DEFAULT_CODEC
+    if shape.listed and not shape.per_row:
+        clickhouse_type, codec = f"Array({clickhouse_type})", DEFAULT_CODEC
+    return Column(shape.name, clickhouse_type, shape.doc, codec, shape.per_row, shape, _default_sql(shape, clickhouse_type))
+
+
+def columns(model: type[Event]) -> tuple[Column, ...]:
+    """The columns that a model's fields become, in their order, without those of the landing."""
+    return tuple(_column(shape) for shape in shapes(model))
+
+
+def _definition(column: Column) -> str:
+    default = f" DEFAULT {column.default}" if column.default else ""
+    comment = f" COMMENT {_quoted(column.comment)}" if column.comment else ""
+    return f"`{column.name}` {column.clickhouse_type}{default}{comment} CODEC({column.codec})"
+
+
+def _create_table(
+    where: str,
+    held: Sequence[Column],
+    comment: str,
+    *,
+    order_by: Sequence[str],
+    engine: str = "MergeTree",
+    extra: Sequence[str] = (),
+) -> str:
+    body = ",\n    ".join([*map(_definition, held), *extra])
+    key = ", ".join(f"`{name}`" for name in order_by)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {where}\n(\n    {body}\n)\nENGINE = {engine}\nPARTITION BY toYYYYMM(landed_at)\n"
+        f"ORDER BY ({key})\nCOMMENT {_quoted(comment)}"
+    )
+
+
+def _add_columns(where: str, held: Sequence[Column]) -> str:
+    """Adds what the table, made by an older release, does not have yet, in the model's place. Each is a change of metadata only."""
+    after = ["FIRST", *(f"AFTER `{column.name}`" for column in held[:-1])]
+    added = (f"ADD COLUMN IF NOT EXISTS {_definition(column)} {place}" for column, place in zip(held, after, strict=True))
+    return f"ALTER TABLE {where}\n    " + ",\n    ".join(added)
+
+
+def _create_view(where: str, held: Sequence[Column], comment: str, select: str) -> str:
+    body = ",\n    ".join(f"`{each.name}` {each.clickhouse_type} COMMENT {_quoted(each.comment)}" for each in held)
+    return f"CREATE OR REPLACE VIEW {where}\n(\n    {body}\n)\nAS {select}\nCOMMENT {_quoted(comment)}"
+
+
+def _select_final(held: Sequence[Column], where: str) -> str:
+    names = ", ".join(f"`{column.name}`" for column in held)
+    setting = "do_not_merge_across_partitions_select_final = 0"
+    return f"SELECT {names} FROM {where} FINAL SETTINGS {setting}"  # noqa: S608  names of our models and settings, quoted
+
+
+def _event_table(database: str, model: type[Event], table: Table) -> TableDDL:
+    held = (*columns(model), *LANDING_COLUMNS)
+    public = f"`{database}`.`{table.name}`"
+    if table.landing is not Landing.EVENT_ID:
+        statements: tuple[str, ...] = (
+            _create_table(public, held, table.comment, order_by=table.order_by),
+            _add_columns(public, held),
+        )
+        return TableDDL(table.name, table.name, held, statements, model)
+    landed = f"{table.name}_landed"
+    physical = f"`{database}`.`{landed}`"
+    # Materialized: an insert need not give it, `SELECT *` does not show it. 2^63 - 1 - offset is never negative.
+    version = (
+        f"`{LANDED_FIRST}` UInt64 MATERIALIZED 9223372036854775807 - `offset` "
+        f"COMMENT 'falls as the offset grows: the first copy of an event replaces later ones' CODEC(DoubleDelta, ZSTD(1))"
+    )
+    statements = (
+        _create_table(
+            physical,
+            held,
+            f"{table.comment}: every landed copy; query {table.name} instead",
+            order_by=table.identity,
+            engine=f"ReplacingMergeTree(`{LANDED_FIRST}`)",
+            extra=(version,),
+        ),
+        _add_columns(physical, held),
+        _create_view(
+            public,
+            held,
+            table.comment,
+            _select_final(held, physical),
+        ),
+    )
+    return TableDDL(table.name, landed, held, statements, model)
+
+
+def _journal_table(database: str) -> TableDDL:
+    where = f"`{database}`.`journal`"
+    create = _create_table(where, JOURNAL_COLUMNS, "one journal record", order_by=("pool", "partition", "offset"))
+    return TableDDL("journal", "journal", JOURNAL_COLUMNS, (create, _add_columns(where, JOURNAL_COLUMNS)), None)
+
+
+def _landed_table(database: str) -> TableDDL:
+    """How far each partition has landed. The sink inserts a row with each batch; the view shows the furthest of each partition."""
+    physical = f"`{database}`.`landed_through`"
+    body = ",\n    ".join(map(_definition, LANDED_COLUMNS))
+    # Not partitioned: a row for each topic partition is all that is left after a merge.
+    create = (
+        f"CREATE TABLE IF NOT EXISTS {physical}\n(\n    {body}\n)\nENGINE = ReplacingMergeTree(`through`)\n"
+        f"ORDER BY (`topic`, `partition`)\nCOMMENT 'how far the sink is: every landed batch; query landed instead'"
+    )
+    view = _create_view(
+        f"`{database}`.`landed`",
+        LANDED_COLUMNS,
+        "how far each topic partition has landed",
+        _select_final(LANDED_COLUMNS, physical),
+    )
+    statements = (create, _add_columns(physical, LANDED_COLUMNS), view)
+    return TableDDL("landed", "landed_through", LANDED_COLUMNS, statements, None)
+
+
+def tables(database: str) -> list[TableDDL]:
+    """All tables of the database, events' first.
+
+    Raises:
+        ValueError: two models name the same table, or a sorting key names a column that is not there.
+    """
+    made = [_event_table(database, model, model.TABLE) for model in EVENTS.values() if model.TABLE is not None]
+    made += [_journal_table(database), _landed_table(database)]
+    seen: set[str] = set()
+    for each in made:
+        if {each.name, each.insert_into} & seen:
+            raise ValueError(f"two models land in the table {each.name}")
+        seen |= {each.name, each.insert_into}
+        held = {column.name for column in each.columns}
+        table = each.model.TABLE if each.model else None
+        missing = {*table.order_by, *table.identity} - held if table else set()
+        if missing or len(held) != len(each.columns):
+            raise ValueError(f"{each.name}: sorting key or columns name {missing or 'a column twice'}")
+    return made
+
+
+def setup_statements(database: str) -> list[str]:
+    """Everything that makes or extends the database, in order; changes nothing when run again."""
+    return [f"CREATE DATABASE IF NOT EXISTS `{database}`", *(sql for table in tables(database) for sql in table.statements)]

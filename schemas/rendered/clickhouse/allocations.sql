@@ -1,0 +1,58 @@
+CREATE TABLE IF NOT EXISTS `bourse`.`allocations`
+(
+    `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)),
+    `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)),
+    `fact_index` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)),
+    `period` Int64 COMMENT 'periods since 1970' CODEC(DoubleDelta, ZSTD(1)),
+    `period_start` DateTime64(3, 'UTC') COMMENT 'milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)),
+    `policy` LowCardinality(String) COMMENT 'policy that divides the surplus' CODEC(ZSTD(1)),
+    `price` Int64 COMMENT 'nanocredits per token' CODEC(T64, ZSTD(1)),
+    `tenant` String COMMENT 'id of the tenant' CODEC(ZSTD(1)),
+    `base` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `elasticity` Int64 COMMENT 'millionths' CODEC(T64, ZSTD(1)),
+    `weight` Int64 COMMENT 'millionths' CODEC(T64, ZSTD(1)),
+    `demand` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `budget_left` Nullable(Int64) COMMENT 'nanocredits' CODEC(T64, ZSTD(1)),
+    `bid` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `rank` Nullable(Int64) COMMENT 'count' CODEC(T64, ZSTD(1)),
+    `surplus` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `allocated` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `charge` Int64 COMMENT 'nanocredits' CODEC(T64, ZSTD(1)),
+    `shortfall` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `used` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `requests` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)),
+    `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
+    `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
+    `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(landed_at)
+ORDER BY (`pool`, `period`, `tenant`)
+COMMENT 'one tenant\'s outcome of one period, auditable from the row';
+ALTER TABLE `bourse`.`allocations`
+    ADD COLUMN IF NOT EXISTS `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)) FIRST,
+    ADD COLUMN IF NOT EXISTS `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)) AFTER `pool`,
+    ADD COLUMN IF NOT EXISTS `fact_index` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `journal_offset`,
+    ADD COLUMN IF NOT EXISTS `period` Int64 COMMENT 'periods since 1970' CODEC(DoubleDelta, ZSTD(1)) AFTER `fact_index`,
+    ADD COLUMN IF NOT EXISTS `period_start` DateTime64(3, 'UTC') COMMENT 'milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `period`,
+    ADD COLUMN IF NOT EXISTS `policy` LowCardinality(String) COMMENT 'policy that divides the surplus' CODEC(ZSTD(1)) AFTER `period_start`,
+    ADD COLUMN IF NOT EXISTS `price` Int64 COMMENT 'nanocredits per token' CODEC(T64, ZSTD(1)) AFTER `policy`,
+    ADD COLUMN IF NOT EXISTS `tenant` String COMMENT 'id of the tenant' CODEC(ZSTD(1)) AFTER `price`,
+    ADD COLUMN IF NOT EXISTS `base` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `tenant`,
+    ADD COLUMN IF NOT EXISTS `elasticity` Int64 COMMENT 'millionths' CODEC(T64, ZSTD(1)) AFTER `base`,
+    ADD COLUMN IF NOT EXISTS `weight` Int64 COMMENT 'millionths' CODEC(T64, ZSTD(1)) AFTER `elasticity`,
+    ADD COLUMN IF NOT EXISTS `demand` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `weight`,
+    ADD COLUMN IF NOT EXISTS `budget_left` Nullable(Int64) COMMENT 'nanocredits' CODEC(T64, ZSTD(1)) AFTER `demand`,
+    ADD COLUMN IF NOT EXISTS `bid` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `budget_left`,
+    ADD COLUMN IF NOT EXISTS `rank` Nullable(Int64) COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `bid`,
+    ADD COLUMN IF NOT EXISTS `surplus` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `rank`,
+    ADD COLUMN IF NOT EXISTS `allocated` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `surplus`,
+    ADD COLUMN IF NOT EXISTS `charge` Int64 COMMENT 'nanocredits' CODEC(T64, ZSTD(1)) AFTER `allocated`,
+    ADD COLUMN IF NOT EXISTS `shortfall` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `charge`,
+    ADD COLUMN IF NOT EXISTS `used` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `shortfall`,
+    ADD COLUMN IF NOT EXISTS `requests` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `used`,
+    ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `requests`,
+    ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
+    ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
+    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `offset`;

@@ -1,0 +1,24 @@
+CREATE TABLE IF NOT EXISTS `bourse`.`landed_through`
+(
+    `topic` LowCardinality(String) COMMENT 'topic' CODEC(ZSTD(1)),
+    `partition` Int32 COMMENT 'partition number' CODEC(ZSTD(1)),
+    `through` Int64 COMMENT 'offset up to which, itself included, everything has landed' CODEC(ZSTD(1)),
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(`through`)
+ORDER BY (`topic`, `partition`)
+COMMENT 'how far the sink is: every landed batch; query landed instead';
+ALTER TABLE `bourse`.`landed_through`
+    ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic' CODEC(ZSTD(1)) FIRST,
+    ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition number' CODEC(ZSTD(1)) AFTER `topic`,
+    ADD COLUMN IF NOT EXISTS `through` Int64 COMMENT 'offset up to which, itself included, everything has landed' CODEC(ZSTD(1)) AFTER `partition`,
+    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(ZSTD(1)) AFTER `through`;
+CREATE OR REPLACE VIEW `bourse`.`landed`
+(
+    `topic` LowCardinality(String) COMMENT 'topic',
+    `partition` Int32 COMMENT 'partition number',
+    `through` Int64 COMMENT 'offset up to which, itself included, everything has landed',
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
+)
+AS SELECT `topic`, `partition`, `through`, `landed_at` FROM `bourse`.`landed_through` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+COMMENT 'how far each topic partition has landed';
