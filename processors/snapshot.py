@@ -84,7 +84,7 @@ def state_hash(pool: PoolState) -> str:
 
 
 def dump_partition(state: PartitionState) -> bytes:
-    """Everything of a partition but its pools."""
+    """Everything of a partition but its pools and the commands seen."""
     return _json(
         {
             "format": FORMAT,
@@ -94,15 +94,13 @@ def dump_partition(state: PartitionState) -> bytes:
             "grace_ticks": state.grace_ticks,
             "marks": sorted([topic, partition, tick] for (topic, partition), tick in state.marks.items()),
             "reported": sorted(state.reported),
-            "commands": b"".join(state.commands).hex(),
         }
     )
 
 
 def load_partition(data: bytes) -> PartitionState:
-    """The inverse of `dump_partition`; the pools are missing."""
+    """The inverse of `dump_partition`."""
     head = _parse(data)
-    commands = bytes.fromhex(head["commands"])
     return PartitionState(
         tick=head["tick"],
         tick_ms=head["tick_ms"],
@@ -110,8 +108,17 @@ def load_partition(data: bytes) -> PartitionState:
         grace_ticks=head["grace_ticks"],
         marks={(topic, partition): tick for topic, partition, tick in head["marks"]},
         reported={(topic, partition, tick, pool, chunk) for topic, partition, tick, pool, chunk in head["reported"]},
-        commands=OrderedDict((commands[at : at + 16], None) for at in range(0, len(commands), 16)),
     )
+
+
+def dump_commands(state: PartitionState) -> bytes:
+    """The keys of the commands seen, oldest first, 16 bytes each."""
+    return b"".join(state.commands)
+
+
+def load_commands(state: PartitionState, data: bytes) -> None:
+    """The inverse of `dump_commands`."""
+    state.commands = OrderedDict((data[at : at + 16], None) for at in range(0, len(data), 16))
 
 
 def _dump_chunk(tenants: Tenants, start: int) -> bytes:

@@ -1,0 +1,186 @@
+"""The proof by replay (BEY-1): the recorded journal, folded again, must give the recorded facts byte for byte.
+
+Each partition is read twice side by side, journal and facts, from the beginning to where it ends now; memory holds one state and
+one fetch of each, whatever the length. One core folds and compares about as fast as an engine decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from processors.engine import fold
+from processors.state import PartitionState
+from schemas.facts import Fact, PeriodClosed
+from streams.codecs import decode, encode
+
+FETCH_RECORDS = 2_000
+SILENCE_S = 30.0
+"""How long the broker may send nothing before the end of a partition before a replay gives up, seconds."""
+
+FactId = tuple[int, int]
+"""(journal offset, index)."""
+
+
+class ReplayError(Exception):
+    """The journal or the facts could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first fact of a partition that is not what the journal gives. None stands for a fact that is missing."""
+
+    partition: int
+    fact: FactId
+    decided: Fact | None
+    recorded: Fact | None
+
+
+@dataclass(slots=True)
+class PartitionVerdict:
+    """What a replay of one journal partition found.
+
+    Attributes:
+        journal: records folded.
+        facts: facts compared and found equal, byte for byte.
+        repeated: facts that stand more than once in the topic, as a recovering engine publishes them again.
+        periods: closed periods whose state hash was found equal.
+        unpublished: facts that the journal gives beyond the last recorded one: the engine is still at it.
+        difference: the first one; the replay of the partition stops there.
+    """
+
+    partition: int
+    journal: int = 0
+    facts: int = 0
+    repeated: int = 0
+    periods: int = 0
+    unpublished: int = 0
+    difference: Difference | None = None
+
+
+Progress = Callable[[int, int, int], None]
+"""Called with partition, journal records read, journal records in all."""
+
+
+def verify(config: Mapping[str, Any], journal: str, facts: str, progress: Progress) -> list[PartitionVerdict]:
+    """Replay all partitions.
+
+    Args:
+        config: confluent-kafka's connection settings.
+        journal: name of the journal's topic.
+        facts: name of the facts' topic.
+        progress: told now and then how far it is.
+
+    Raises:
+        ReplayError: a topic is missing or the broker is silent.
+    """
+    return [verify_partition(config, journal, facts, partition, progress) for partition in _partitions(config, journal)]
+
+
+def verify_partition(config: Mapping[str, Any], journal: str, facts: str, partition: int, progress: Progress) -> PartitionVerdict:
+    """Replay one partition; see `verify`."""
+    verdict = PartitionVerdict(partition)
+    state = PartitionState()
+    with _Reader(config, facts, partition) as published, _Reader(config, journal, partition) as inputs:
+        recorded = _first_copies(published, verdict)
+        known = next(recorded, None)
+        for offset, data in inputs:
+            for fact in fold(state, decode(data), offset):
+                if known is None:
+                    verdict.unpublished += 1
+                    continue
+                if encode(fact) != known[1]:
+                    verdict.difference = _difference(partition, fact, known[1])
+                    return verdict
+                verdict.facts += 1
+                verdict.periods += isinstance(fact, PeriodClosed)
+                known = next(recorded, None)
+            verdict.journal += 1
+            if verdict.journal % FETCH_RECORDS == 0:
+                progress(partition, verdict.journal, inputs.length)
+        progress(partition, verdict.journal, inputs.length)
+        if known is not None:
+            verdict.difference = Difference(partition, known[0], None, _fact(known[1]))
+    return verdict
+
+
+def _first_copies(published: _Reader, verdict: PartitionVerdict) -> Iterator[tuple[FactId, bytes]]:
+    """Each fact once: ids ascend but where an engine that recovered publishes again what is there already."""
+    last: FactId = (-1, -1)
+    for _, data in published:
+        fact = _fact(data)
+        here = (fact.journal_offset, fact.fact_index)
+        if here <= last:
+            verdict.repeated += 1
+            continue
+        last = here
+        yield here, data
+
+
+def _difference(partition: int, decided: Fact, recorded: bytes) -> Difference:
+    return Difference(partition, (decided.journal_offset, decided.fact_index), decided, _fact(recorded))
+
+
+def _fact(data: bytes) -> Fact:
+    fact = decode(data)
+    if not isinstance(fact, Fact):
+        raise ReplayError(f"a record of kind {fact.KIND!r} stands among the facts")
+    return fact
+
+
+def _partitions(config: Mapping[str, Any], topic: str) -> list[int]:
+    consumer = Consumer({**config, "group.id": "bourse-replay", "enable.auto.commit": False})
+    try:
+        found = consumer.list_topics(topic, timeout=SILENCE_S).topics[topic]
+    except KafkaException as error:
+        raise ReplayError(f"{topic}: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+    if found.error is not None:
+        raise ReplayError(f"{topic}: {found.error.str()}")
+    return sorted(found.partitions)
+
+
+class _Reader:
+    """The messages of one partition from its beginning to where it ended when the reading began."""
+
+    def __init__(self, config: Mapping[str, Any], topic: str, partition: int) -> None:
+        self._consumer = Consumer({**config, "group.id": "bourse-replay", "enable.auto.commit": False})
+        self._name = f"{topic}/{partition}"
+        try:
+            low, self._end = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SILENCE_S)
+        except KafkaException as error:
+            self._consumer.close()
+            raise ReplayError(f"{self._name}: {error.args[0].str()}") from error
+        self.length = self._end - low
+        self._consumer.assign([TopicPartition(topic, partition, low)])
+        self._next = low
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """Offset and value of each message."""
+        while self._next < self._end:
+            messages = self._consumer.consume(FETCH_RECORDS, timeout=SILENCE_S)
+            if not messages:
+                raise ReplayError(f"{self._name}: nothing came for {SILENCE_S:.0f} s at offset {self._next}")
+            for message in messages:
+                if message.error() is not None:
+                    self._raise_if_final(message.error())
+                    continue
+                offset, value = message.offset(), message.value()
+                if offset is None or value is None or offset >= self._end:
+                    return
+                self._next = offset + 1
+                yield offset, value
+
+    def _raise_if_final(self, error: KafkaError) -> None:
+        if not error.retriable():
+            raise ReplayError(f"{self._name}: {error.str()}")

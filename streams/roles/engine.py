@@ -1,0 +1,99 @@
+"""The engine's role: journal records in, facts out, snapshots aside. What is decided is processors/engine.py's.
+
+For each journal partition, in this order:
+    1. records are folded one after the other; those below the state's next offset are known and skipped
+    2. the facts go to the same partition of `facts`, in order (the producer is idempotent and ordered)
+    3. now and then: all facts sent so far are acknowledged, then a snapshot is written and acknowledged
+    4. only then the journal below the snapshot is declared safe
+After a crash between any two steps the next owner loads the last snapshot and folds the rest again, to the same facts with
+the same ids; readers drop those that they have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import faust
+from faust.types import TP
+
+from processors.engine import fold
+from processors.state import PartitionState
+from schemas.facts import Fact
+from streams.codecs import decode, encode
+from streams.snapshots import SnapshotStore, Table
+from streams.transport import Batch, Committed, Outgoing, attach, consumer_of, flushed, send_all
+
+
+@dataclass(slots=True)
+class Owned:
+    """A journal partition that this engine owns."""
+
+    state: PartitionState
+    next_offset: int
+    store: SnapshotStore
+    snapshot_tick: int = field(default=-1)
+
+
+class Engine:
+    """Decides for the journal partitions that it owns."""
+
+    def __init__(self, app: faust.App, table: Table, *, journal: str, facts: str, snapshot_every_ms: int) -> None:
+        self._app = app
+        self._table = table
+        self._journal = journal
+        self._facts = facts
+        self._snapshot_every_ms = snapshot_every_ms
+        self._owned: dict[int, Owned] = {}
+        attach(app, self, [journal])
+
+    async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
+        """Go on from the snapshots, whatever was committed: a snapshot may be newer than the commit that follows it."""
+        self._owned = {tp.partition: self._restore(tp.partition) for tp in committed}
+        return {TP(self._journal, partition): owned.next_offset for partition, owned in self._owned.items()}
+
+    async def revoked(self, tps: set[TP]) -> None:
+        """Forget what is no longer ours; its next owner has the snapshot."""
+        for tp in tps:
+            self._owned.pop(tp.partition, None)
+
+    async def take(self, batch: Batch) -> None:
+        """Decide on one batch and publish the facts."""
+        owned = self._owned.get(batch.partition)
+        if owned is None:
+            return
+        facts: list[Fact] = []
+        for record in batch.records:
+            if record.offset >= owned.next_offset:
+                facts += fold(owned.state, decode(record.value), record.offset)
+                owned.next_offset = record.offset + 1
+        await send_all(self._app, (self._outgoing(fact, batch.partition) for fact in facts))
+        if self._snapshot_is_due(owned):
+            await self._snapshot(owned, batch)
+
+    def states(self) -> Mapping[int, PartitionState]:
+        """The state of each owned partition, to be read only."""
+        return {partition: owned.state for partition, owned in self._owned.items()}
+
+    def _restore(self, partition: int) -> Owned:
+        store = SnapshotStore(partition, self._table)
+        state, next_offset = store.load()
+        return Owned(state, next_offset, store, state.tick)
+
+    def _outgoing(self, fact: Fact, partition: int) -> Outgoing:
+        return Outgoing(self._facts, partition, fact.pool.encode(), encode(fact))
+
+    def _snapshot_is_due(self, owned: Owned) -> bool:
+        """By the journal's clock, so that a replay of a long journal at full speed writes snapshots on its way, too."""
+        state = owned.state
+        return state.tick_ms > 0 and (state.tick - owned.snapshot_tick) * state.tick_ms >= self._snapshot_every_ms
+
+    async def _snapshot(self, owned: Owned, batch: Batch) -> None:
+        next_offset = owned.next_offset
+        await flushed(self._app)  # step 3: facts before the snapshot that makes their journal records safe
+        counts = await owned.store.write(
+            owned.state, next_offset, lambda: flushed(self._app), lambda: self._owned.get(batch.partition) is owned
+        )
+        if counts:
+            owned.snapshot_tick = owned.state.tick
+            consumer_of(self._app).declare_safe(batch.tp, next_offset, generation=batch.generation)
