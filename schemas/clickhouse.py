@@ -4,14 +4,18 @@ Why PARTITION BY toYYYYMM(landed_at): the sink gives a batch one `landed_at`, so
 ClickHouse writes such a block whole or not at all. Partitioning by the event's own time would split a batch at a month's
 border into two parts, of which a crash could leave one.
 
-Why a replacing table and a view: a publisher may send an event again long after the meter forgot its id, and a crashed sink
-may insert a batch again. ReplacingMergeTree keeps the row of the highest `landed_first` of each identity, and FINAL in the
-view hides those that no merge has dropped yet, so a plain `SELECT count()` of the view never counts twice. `landed_first`
-falls as the offset grows: the first copy wins, as it does in the meter. (An event's copies stand in one partition: that of its
-tenant.) FINAL also merges across months; the view says so itself, whatever the server's default.
+Why a replacing table under a view, for each public name: a publisher may send an event again long after the meter forgot its
+id; an engine that recovers publishes its facts again; and a sink that was frozen past its session may insert what the next
+owner of its partitions has inserted already, at any later moment, in blocks of another size: nothing that a sink reads
+beforehand, and no deduplication of equal blocks, rules that out. So the sorting key ends with what identifies a row,
+ReplacingMergeTree keeps the row of the highest `landed_first` of each identity, and FINAL in the view hides those that no merge
+has dropped yet: a plain `SELECT count()` of the view never counts twice. `landed_first` falls as the offset grows: the first
+copy wins, as it does in the meter. (An event's copies stand in one partition: that of its tenant.) FINAL also merges across
+months; the view says so itself, whatever the server's default.
 
-Cost: a FINAL count of 10 million rows in few parts takes about as long as reading the identity columns; a query that names
-the tenant reads only its range of the sorting key.
+Cost: a query that names a prefix of the sorting key (a pool, a pool and a period, a tenant) reads only its range, FINAL or not,
+and facts of different periods lie in ranges that do not overlap, which FINAL reads as they are. A scan of a whole table of
+events reads the identity besides: tests/benchmarks/bench_landing.py measures both.
 """
 
 from collections.abc import Sequence
@@ -47,9 +51,9 @@ class TableDDL:
     """How one public table is made. Running `statements` in order makes or extends it, and changes nothing when run again."""
 
     name: str
-    """What analysts query: a table or a view."""
+    """What analysts query: a view."""
     insert_into: str
-    """The table that the sink inserts into: `name` itself, or the replacing table under the view."""
+    """The replacing table under the view, which the sink inserts into."""
     columns: tuple[Column, ...]
     """What an insert gives, in the table's order; the landing columns stand last."""
     statements: tuple[str, ...]
@@ -68,6 +72,7 @@ LANDING_COLUMNS: tuple[Column, ...] = (
     Column("topic", "LowCardinality(String)", "topic of the record that the row landed from"),
     Column("partition", "Int32", "partition of that record", "T64, ZSTD(1)"),
     Column("offset", "Int64", "offset of that record", _GROWING),
+    Column("record_row", "Int32", "place of the row among those of its record, from 0", "T64, ZSTD(1)"),
     Column("landed_at", _TIME, "when the sink took the batch, milliseconds since 1970, UTC", _GROWING),
 )
 
@@ -83,6 +88,8 @@ LANDED_COLUMNS: tuple[Column, ...] = (
     Column("topic", "LowCardinality(String)", "topic"),
     Column("partition", "Int32", "partition number"),
     Column("through", "Int64", "offset up to which, itself included, everything has landed"),
+    Column("journal_offset", "Int64", "of the topic facts: the journal offset of the last fact up to there; else -1", default="-1"),
+    Column("fact_index", "Int64", "index of that fact among those of its journal record; else -1", default="-1"),
     Column("landed_at", _TIME, "when the sink took the batch, milliseconds since 1970, UTC"),
 )
 
@@ -135,14 +142,15 @@ def _create_table(
     comment: str,
     *,
     order_by: Sequence[str],
-    engine: str = "MergeTree",
-    extra: Sequence[str] = (),
+    primary_key: Sequence[str],
+    engine: str,
+    extra: Sequence[str],
 ) -> str:
     body = ",\n    ".join([*map(_definition, held), *extra])
-    key = ", ".join(f"`{name}`" for name in order_by)
+    key, primary = (", ".join(f"`{name}`" for name in names) for names in (order_by, primary_key))
     return (
         f"CREATE TABLE IF NOT EXISTS {where}\n(\n    {body}\n)\nENGINE = {engine}\nPARTITION BY toYYYYMM(landed_at)\n"
-        f"ORDER BY ({key})\nCOMMENT {_quoted(comment)}"
+        f"PRIMARY KEY ({primary})\nORDER BY ({key})\nCOMMENT {_quoted(comment)}"
     )
 
 
@@ -164,46 +172,50 @@ def _select_final(held: Sequence[Column], where: str) -> str:
     return f"SELECT {names} FROM {where} FINAL SETTINGS {setting}"  # noqa: S608  names of our models and settings, quoted
 
 
-def _event_table(database: str, model: type[Event], table: Table) -> TableDDL:
-    held = (*columns(model), *LANDING_COLUMNS)
-    public = f"`{database}`.`{table.name}`"
-    if table.landing is not Landing.EVENT_ID:
-        statements: tuple[str, ...] = (
-            _create_table(public, held, table.comment, order_by=table.order_by),
-            _add_columns(public, held),
-        )
-        return TableDDL(table.name, table.name, held, statements, model)
+def _identity(table: Table) -> tuple[str, ...]:
+    """The sorting key: first what queries ask for, in the end what makes a row one of its kind."""
+    match table.landing:
+        case Landing.EVENT_ID:
+            return table.identity
+        case Landing.FACT:
+            # Without the offset: a fact that is published again is the same row.
+            known_by = ["topic", "partition", "journal_offset", "fact_index", "record_row"]
+        case Landing.OFFSET:
+            known_by = ["topic", "partition", "offset", "record_row"]
+    return (*table.order_by, *(name for name in known_by if name not in table.order_by))
+
+
+def _replacing_table(database: str, held: tuple[Column, ...], table: Table, model: type[Event] | None) -> TableDDL:
     landed = f"{table.name}_landed"
-    physical = f"`{database}`.`{landed}`"
+    physical, public = f"`{database}`.`{landed}`", f"`{database}`.`{table.name}`"
     # Materialized: an insert need not give it, `SELECT *` does not show it. 2^63 - 1 - offset is never negative.
     version = (
         f"`{LANDED_FIRST}` UInt64 MATERIALIZED 9223372036854775807 - `offset` "
-        f"COMMENT 'falls as the offset grows: the first copy of an event replaces later ones' CODEC(DoubleDelta, ZSTD(1))"
+        f"COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1))"
     )
-    statements = (
-        _create_table(
-            physical,
-            held,
-            f"{table.comment}: every landed copy; query {table.name} instead",
-            order_by=table.identity,
-            engine=f"ReplacingMergeTree(`{LANDED_FIRST}`)",
-            extra=(version,),
-        ),
-        _add_columns(physical, held),
-        _create_view(
-            public,
-            held,
-            table.comment,
-            _select_final(held, physical),
-        ),
+    create = _create_table(
+        physical,
+        held,
+        f"{table.comment}: every landed copy; query {table.name} instead",
+        order_by=_identity(table),
+        # Only this much is held in memory as the index.
+        primary_key=table.order_by,
+        engine=f"ReplacingMergeTree(`{LANDED_FIRST}`)",
+        extra=(version,),
     )
-    return TableDDL(table.name, landed, held, statements, model)
+    view = _create_view(public, held, table.comment, _select_final(held, physical))
+    return TableDDL(table.name, landed, held, (create, _add_columns(physical, held), view), model)
+
+
+def _event_table(database: str, model: type[Event], table: Table) -> TableDDL:
+    return _replacing_table(database, (*columns(model), *LANDING_COLUMNS), table, model)
+
+
+JOURNAL = Table("journal", "one journal record", ("pool", "partition", "offset"), Landing.OFFSET)
 
 
 def _journal_table(database: str) -> TableDDL:
-    where = f"`{database}`.`journal`"
-    create = _create_table(where, JOURNAL_COLUMNS, "one journal record", order_by=("pool", "partition", "offset"))
-    return TableDDL("journal", "journal", JOURNAL_COLUMNS, (create, _add_columns(where, JOURNAL_COLUMNS)), None)
+    return _replacing_table(database, JOURNAL_COLUMNS, JOURNAL, None)
 
 
 def _landed_table(database: str) -> TableDDL:

@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Landing(StrEnum):
-    """How rows of a table are kept from being seen twice (streams/sink.py)."""
+    """What makes a row one of its kind, so that its copies are seen as one (schemas/clickhouse.py, streams/landing.py)."""
 
     OFFSET = "offset"
     """A row is known by the offset it landed from: every record is a row of its own."""
     FACT = "fact"
     """A row is known by (partition, journal_offset, fact_index): a recovering engine publishes a fact again, at a later offset."""
     EVENT_ID = "event_id"
-    """A row is known by what its publisher called it: the table replaces, and a view of the table's public name reads it FINAL."""
+    """A row is known by what its publisher called it: an event may be sent again at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Table:
     order_by: tuple[str, ...]
     landing: Landing
     identity: tuple[str, ...] = ()
-    """With EVENT_ID: the columns that identify an event; they are the replacing table's sorting key."""
+    """With EVENT_ID: the columns that identify an event; `order_by` is a prefix of them."""
 
 
 class Event(BaseModel):

@@ -1,4 +1,4 @@
-CREATE TABLE IF NOT EXISTS `bourse`.`allocations`
+CREATE TABLE IF NOT EXISTS `bourse`.`allocations_landed`
 (
     `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)),
     `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)),
@@ -24,13 +24,16 @@ CREATE TABLE IF NOT EXISTS `bourse`.`allocations`
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
     `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
-    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1))
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)),
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)),
+    `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1))
 )
-ENGINE = MergeTree
+ENGINE = ReplacingMergeTree(`landed_first`)
 PARTITION BY toYYYYMM(landed_at)
-ORDER BY (`pool`, `period`, `tenant`)
-COMMENT 'one tenant\'s outcome of one period, auditable from the row';
-ALTER TABLE `bourse`.`allocations`
+PRIMARY KEY (`pool`, `period`, `tenant`)
+ORDER BY (`pool`, `period`, `tenant`, `topic`, `partition`, `journal_offset`, `fact_index`, `record_row`)
+COMMENT 'one tenant\'s outcome of one period, auditable from the row: every landed copy; query allocations instead';
+ALTER TABLE `bourse`.`allocations_landed`
     ADD COLUMN IF NOT EXISTS `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)) FIRST,
     ADD COLUMN IF NOT EXISTS `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)) AFTER `pool`,
     ADD COLUMN IF NOT EXISTS `fact_index` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `journal_offset`,
@@ -55,4 +58,36 @@ ALTER TABLE `bourse`.`allocations`
     ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `requests`,
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
-    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `offset`;
+    ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
+    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `record_row`;
+CREATE OR REPLACE VIEW `bourse`.`allocations`
+(
+    `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition',
+    `journal_offset` Int64 COMMENT 'offset in the topic\'s partition',
+    `fact_index` Int64 COMMENT 'count',
+    `period` Int64 COMMENT 'periods since 1970',
+    `period_start` DateTime64(3, 'UTC') COMMENT 'milliseconds since 1970, UTC',
+    `policy` LowCardinality(String) COMMENT 'policy that divides the surplus',
+    `price` Int64 COMMENT 'nanocredits per token',
+    `tenant` String COMMENT 'id of the tenant',
+    `base` Int64 COMMENT 'tokens',
+    `elasticity` Int64 COMMENT 'millionths',
+    `weight` Int64 COMMENT 'millionths',
+    `demand` Int64 COMMENT 'tokens',
+    `budget_left` Nullable(Int64) COMMENT 'nanocredits',
+    `bid` Int64 COMMENT 'tokens',
+    `rank` Nullable(Int64) COMMENT 'count',
+    `surplus` Int64 COMMENT 'tokens',
+    `allocated` Int64 COMMENT 'tokens',
+    `charge` Int64 COMMENT 'nanocredits',
+    `shortfall` Int64 COMMENT 'tokens',
+    `used` Int64 COMMENT 'tokens',
+    `requests` Int64 COMMENT 'count',
+    `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from',
+    `partition` Int32 COMMENT 'partition of that record',
+    `offset` Int64 COMMENT 'offset of that record',
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
+)
+AS SELECT `pool`, `journal_offset`, `fact_index`, `period`, `period_start`, `policy`, `price`, `tenant`, `base`, `elasticity`, `weight`, `demand`, `budget_left`, `bid`, `rank`, `surplus`, `allocated`, `charge`, `shortfall`, `used`, `requests`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`allocations_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+COMMENT 'one tenant\'s outcome of one period, auditable from the row';

@@ -13,11 +13,13 @@ CREATE TABLE IF NOT EXISTS `bourse`.`latency_events_landed`
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
     `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)),
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)),
-    `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of an event replaces later ones' CODEC(DoubleDelta, ZSTD(1))
+    `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(`landed_first`)
 PARTITION BY toYYYYMM(landed_at)
+PRIMARY KEY (`tenant`, `source`, `id`)
 ORDER BY (`tenant`, `source`, `id`)
 COMMENT 'one accepted latency event, once: every landed copy; query latency_events instead';
 ALTER TABLE `bourse`.`latency_events_landed`
@@ -34,7 +36,8 @@ ALTER TABLE `bourse`.`latency_events_landed`
     ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `status`,
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
-    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `offset`;
+    ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
+    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `record_row`;
 CREATE OR REPLACE VIEW `bourse`.`latency_events`
 (
     `time` DateTime64(3, 'UTC') COMMENT 'milliseconds since 1970, UTC',
@@ -50,7 +53,8 @@ CREATE OR REPLACE VIEW `bourse`.`latency_events`
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from',
     `partition` Int32 COMMENT 'partition of that record',
     `offset` Int64 COMMENT 'offset of that record',
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
 )
-AS SELECT `time`, `source`, `id`, `tenant`, `pool`, `latency_ms`, `ttft_ms`, `tpot_ms`, `request_id`, `status`, `topic`, `partition`, `offset`, `landed_at` FROM `bourse`.`latency_events_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+AS SELECT `time`, `source`, `id`, `tenant`, `pool`, `latency_ms`, `ttft_ms`, `tpot_ms`, `request_id`, `status`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`latency_events_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
 COMMENT 'one accepted latency event, once';

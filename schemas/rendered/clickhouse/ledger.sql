@@ -1,4 +1,4 @@
-CREATE TABLE IF NOT EXISTS `bourse`.`ledger`
+CREATE TABLE IF NOT EXISTS `bourse`.`ledger_landed`
 (
     `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)),
     `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)),
@@ -11,13 +11,16 @@ CREATE TABLE IF NOT EXISTS `bourse`.`ledger`
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
     `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
-    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1))
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)),
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)),
+    `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1))
 )
-ENGINE = MergeTree
+ENGINE = ReplacingMergeTree(`landed_first`)
 PARTITION BY toYYYYMM(landed_at)
-ORDER BY (`pool`, `period`, `debit_account`, `credit_account`)
-COMMENT 'one posting: what one account paid another';
-ALTER TABLE `bourse`.`ledger`
+PRIMARY KEY (`pool`, `period`, `debit_account`, `credit_account`)
+ORDER BY (`pool`, `period`, `debit_account`, `credit_account`, `topic`, `partition`, `journal_offset`, `fact_index`, `record_row`)
+COMMENT 'one posting: what one account paid another: every landed copy; query ledger instead';
+ALTER TABLE `bourse`.`ledger_landed`
     ADD COLUMN IF NOT EXISTS `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)) FIRST,
     ADD COLUMN IF NOT EXISTS `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)) AFTER `pool`,
     ADD COLUMN IF NOT EXISTS `fact_index` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `journal_offset`,
@@ -29,4 +32,23 @@ ALTER TABLE `bourse`.`ledger`
     ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `amount`,
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
-    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `offset`;
+    ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
+    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `record_row`;
+CREATE OR REPLACE VIEW `bourse`.`ledger`
+(
+    `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition',
+    `journal_offset` Int64 COMMENT 'offset in the topic\'s partition',
+    `fact_index` Int64 COMMENT 'count',
+    `period` Int64 COMMENT 'periods since 1970',
+    `kind` LowCardinality(String) COMMENT 'one of a few words',
+    `debit_account` String COMMENT 'account that pays',
+    `credit_account` LowCardinality(String) COMMENT 'account that is paid',
+    `amount` Int64 COMMENT 'nanocredits',
+    `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from',
+    `partition` Int32 COMMENT 'partition of that record',
+    `offset` Int64 COMMENT 'offset of that record',
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
+)
+AS SELECT `pool`, `journal_offset`, `fact_index`, `period`, `kind`, `debit_account`, `credit_account`, `amount`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`ledger_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+COMMENT 'one posting: what one account paid another';

@@ -1,4 +1,4 @@
-CREATE TABLE IF NOT EXISTS `bourse`.`profiles`
+CREATE TABLE IF NOT EXISTS `bourse`.`profiles_landed`
 (
     `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)),
     `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)),
@@ -17,13 +17,16 @@ CREATE TABLE IF NOT EXISTS `bourse`.`profiles`
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
     `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
-    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1))
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)),
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)),
+    `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1))
 )
-ENGINE = MergeTree
+ENGINE = ReplacingMergeTree(`landed_first`)
 PARTITION BY toYYYYMM(landed_at)
-ORDER BY (`pool`, `tenant`, `from_period`, `version`)
-COMMENT 'one version of a tenant\'s profile';
-ALTER TABLE `bourse`.`profiles`
+PRIMARY KEY (`pool`, `tenant`, `from_period`, `version`)
+ORDER BY (`pool`, `tenant`, `from_period`, `version`, `topic`, `partition`, `journal_offset`, `fact_index`, `record_row`)
+COMMENT 'one version of a tenant\'s profile: every landed copy; query profiles instead';
+ALTER TABLE `bourse`.`profiles_landed`
     ADD COLUMN IF NOT EXISTS `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)) FIRST,
     ADD COLUMN IF NOT EXISTS `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)) AFTER `pool`,
     ADD COLUMN IF NOT EXISTS `fact_index` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `journal_offset`,
@@ -41,4 +44,29 @@ ALTER TABLE `bourse`.`profiles`
     ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `weight`,
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
-    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `offset`;
+    ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
+    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `record_row`;
+CREATE OR REPLACE VIEW `bourse`.`profiles`
+(
+    `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition',
+    `journal_offset` Int64 COMMENT 'offset in the topic\'s partition',
+    `fact_index` Int64 COMMENT 'count',
+    `id` String COMMENT 'id, unique within its source',
+    `version` Int64 COMMENT 'count',
+    `from_period` Int64 COMMENT 'periods since 1970',
+    `tenant` String COMMENT 'id of the tenant',
+    `base` Int64 COMMENT 'tokens per period',
+    `elasticity` Decimal(18, 6) COMMENT 'decimal with six places',
+    `sla_ms` Nullable(Int64) COMMENT 'milliseconds',
+    `budget_amount` Nullable(Int64) COMMENT 'nanocredits',
+    `budget_window_s` Nullable(Int64) COMMENT 'seconds',
+    `tier` LowCardinality(String) COMMENT 'tier',
+    `weight` Decimal(18, 6) COMMENT 'decimal with six places',
+    `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from',
+    `partition` Int32 COMMENT 'partition of that record',
+    `offset` Int64 COMMENT 'offset of that record',
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
+)
+AS SELECT `pool`, `journal_offset`, `fact_index`, `id`, `version`, `from_period`, `tenant`, `base`, `elasticity`, `sla_ms`, `budget_amount`, `budget_window_s`, `tier`, `weight`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`profiles_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+COMMENT 'one version of a tenant\'s profile';

@@ -1,4 +1,4 @@
-CREATE TABLE IF NOT EXISTS `bourse`.`refusals`
+CREATE TABLE IF NOT EXISTS `bourse`.`refusals_landed`
 (
     `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)),
     `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)),
@@ -11,13 +11,16 @@ CREATE TABLE IF NOT EXISTS `bourse`.`refusals`
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
     `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
-    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1))
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)),
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)),
+    `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1))
 )
-ENGINE = MergeTree
+ENGINE = ReplacingMergeTree(`landed_first`)
 PARTITION BY toYYYYMM(landed_at)
-ORDER BY (`pool`, `journal_offset`, `fact_index`)
-COMMENT 'one refused command';
-ALTER TABLE `bourse`.`refusals`
+PRIMARY KEY (`pool`, `journal_offset`, `fact_index`)
+ORDER BY (`pool`, `journal_offset`, `fact_index`, `topic`, `partition`, `record_row`)
+COMMENT 'one refused command: every landed copy; query refusals instead';
+ALTER TABLE `bourse`.`refusals_landed`
     ADD COLUMN IF NOT EXISTS `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)) FIRST,
     ADD COLUMN IF NOT EXISTS `journal_offset` Int64 COMMENT 'offset in the topic\'s partition' CODEC(DoubleDelta, ZSTD(1)) AFTER `pool`,
     ADD COLUMN IF NOT EXISTS `fact_index` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `journal_offset`,
@@ -29,4 +32,23 @@ ALTER TABLE `bourse`.`refusals`
     ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `detail`,
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
-    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `offset`;
+    ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
+    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `record_row`;
+CREATE OR REPLACE VIEW `bourse`.`refusals`
+(
+    `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition',
+    `journal_offset` Int64 COMMENT 'offset in the topic\'s partition',
+    `fact_index` Int64 COMMENT 'count',
+    `command` LowCardinality(String) COMMENT 'one of a few words',
+    `command_id` String COMMENT 'id, unique within its source',
+    `tenant` String COMMENT 'id of the tenant, empty where the command names none',
+    `reason` LowCardinality(String) COMMENT 'why',
+    `detail` String COMMENT 'text',
+    `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from',
+    `partition` Int32 COMMENT 'partition of that record',
+    `offset` Int64 COMMENT 'offset of that record',
+    `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
+    `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
+)
+AS SELECT `pool`, `journal_offset`, `fact_index`, `command`, `command_id`, `tenant`, `reason`, `detail`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`refusals_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+COMMENT 'one refused command';
