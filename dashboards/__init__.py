@@ -1,1 +1,1 @@
-"""How it is seen: the dashboard app and one SQL file per panel."""
+"""How it is seen: the dashboard app, one SQL file for each panel, and the Grafana definitions made of the same files."""

@@ -1,0 +1,34 @@
+"""Numbers as people read them: few digits, and always a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Format = Callable[[float | None], str]
+
+NONE = "–"
+_SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def tokens(value: float | None) -> str:
+    """1234567 -> `1.23 M`; below ten thousand all digits."""
+    if value is None:
+        return NONE
+    if abs(value) < 10_000:
+        return f"{value:,.0f}"
+    size, letter = next((size, letter) for size, letter in _SI if abs(value) >= size * 0.9995)
+    return f"{value / size:.3g} {letter}"
+
+
+def credits_of(value: float | None) -> str:
+    """Credits with four significant digits, at most nine decimals (a nanocredit)."""
+    if value is None:
+        return NONE
+    if value == 0:
+        return "0"
+    return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}" if abs(value) >= 1e-4 else f"{value:.9f}".rstrip("0")
+
+
+def percent(value: float | None) -> str:
+    """0.8372 -> `84 %`."""
+    return NONE if value is None else f"{100 * value:.0f} %"

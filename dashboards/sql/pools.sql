@@ -1,0 +1,4 @@
+-- The pools that have closed a period.
+SELECT DISTINCT pool
+FROM periods
+ORDER BY pool
