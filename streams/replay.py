@@ -172,8 +172,9 @@ class _Reader:
             if not messages:
                 raise ReplayError(f"{self._name}: nothing came for {SILENCE_S:.0f} s at offset {self._next}")
             for message in messages:
-                if message.error() is not None:
-                    self._raise_if_final(message.error())
+                error = message.error()
+                if error is not None:
+                    self._raise_if_final(error)
                     continue
                 offset, value = message.offset(), message.value()
                 if offset is None or value is None or offset >= self._end:

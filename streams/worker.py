@@ -1,0 +1,137 @@
+"""The composition root of the processors: from settings and a role's name to a running Faust worker."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+import faust
+from faust.types import TP
+
+from streams.app import build_app, run_app
+from streams.errors import BadInput
+from streams.roles.engine import Engine
+from streams.settings import Settings
+from streams.transport import Batch, Committed, attach
+from streams.web import serve_state
+
+STATE_TABLE = "state"
+"""Name of the engine's table of snapshots; its changelog topic is `<group>-state-changelog`."""
+
+
+def group(settings: Settings, role: str) -> str:
+    """The consumer group of a role: one for all its workers."""
+    return settings.topic(role)
+
+
+def changelog_topic(settings: Settings) -> str:
+    """The topic that keeps the engine's snapshots."""
+    return f"{group(settings, 'engine')}-{STATE_TABLE}-changelog"
+
+
+def run(role: str, settings: Settings, name: str | None = None) -> NoReturn:
+    """Run one worker in this process until it is told to stop; never returns.
+
+    Args:
+        role: a key of `ROLES`.
+        settings: where Kafka and ClickHouse are, and what the role may choose.
+        name: of this worker, unique on this machine (`engine-2`); by default the role's.
+
+    Raises:
+        BadInput: there is no such role.
+    """
+    if role not in ROLES:
+        raise BadInput(f"role: {role!r} is none of {', '.join(ROLES)}")
+    worker = name or role
+    app = _app(role, settings, worker)
+    ROLES[role](app, settings)
+    attach(app, Readiness(settings, worker))
+    run_app(app, loglevel=settings.log_level)
+
+
+class Readiness:
+    """Tells the supervisor that this worker has its partitions: a file with its process id, gone when it has not."""
+
+    def __init__(self, settings: Settings, worker: str) -> None:
+        self._file = settings.run_dir / f"{worker}.ready"
+        self._file.unlink(missing_ok=True)
+
+    async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:  # noqa: ARG002  any partitions will do
+        """Attached last: all other listeners have their positions."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(str(os.getpid()))
+        return {}
+
+    async def revoked(self, tps: set[TP]) -> None:
+        """A rebalance gives new partitions in a moment: the worker stays ready."""
+
+
+def _app(role: str, settings: Settings, worker: str) -> faust.App:
+    return build_app(
+        group(settings, role),
+        brokers=settings.kafka_bootstrap,
+        datadir=settings.home / "workers" / worker,
+        web_port=_web_port(settings, worker) if role == "engine" else None,
+        web_host=settings.host,
+        credentials=_credentials(settings),
+        session_timeout_s=settings.session_timeout.total_seconds(),
+        changelog_partitions=settings.partitions,
+    )
+
+
+def _web_port(settings: Settings, worker: str) -> int:
+    number = int(worker.rpartition("-")[2]) if worker[-1].isdigit() else 1
+    return settings.port_of(f"engine-{number}", settings.engine_web_port + number - 1)
+
+
+def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    protocol = settings.kafka_security_protocol
+    context = _tls(settings) if protocol.endswith("SSL") else None
+    if protocol.startswith("SASL"):
+        password = settings.kafka_sasl_password
+        return faust.SASLCredentials(
+            username=settings.kafka_sasl_username,
+            password=None if password is None else password.get_secret_value(),
+            ssl_context=context,
+            mechanism=settings.kafka_sasl_mechanism,
+        )
+    return None if context is None else faust.SSLCredentials(context)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_location)
+    if settings.kafka_ssl_certificate_location is not None:
+        password = settings.kafka_ssl_key_password
+        context.load_cert_chain(
+            settings.kafka_ssl_certificate_location,
+            settings.kafka_ssl_key_location,
+            None if password is None else password.get_secret_value(),
+        )
+    return context
+
+
+def _consume(app: faust.App, topics: list[str], take: Callable[[Batch], Awaitable[None]]) -> None:
+    """The one agent of a role: batch after batch, in order."""
+
+    @app.agent(app.topic(*topics))
+    async def batches(stream: Any) -> None:
+        async for batch in stream:
+            await take(batch)
+
+
+def _engine(app: faust.App, settings: Settings) -> None:
+    table = app.Table(STATE_TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
+    role = Engine(
+        app,
+        table,
+        journal=settings.topic("journal"),
+        facts=settings.topic("facts"),
+        snapshot_every_ms=int(settings.snapshot_every_s * 1000),
+    )
+    _consume(app, [settings.topic("journal")], role.take)
+    serve_state(app, table, role)
+
+
+ROLES: dict[str, Callable[[faust.App, Settings], None]] = {"engine": _engine}
