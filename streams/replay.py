@@ -6,6 +6,7 @@ one fetch of each, whatever the length. One core folds and compares about as fas
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -167,9 +168,13 @@ class _Reader:
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """Offset and value of each message."""
+        silent_since = time.monotonic()
         while self._next < self._end:
-            messages = self._consumer.consume(FETCH_RECORDS, timeout=SILENCE_S)
-            if not messages:
+            # consume() waits for a full batch or its whole timeout: a short one, or the end of each partition takes long.
+            messages = self._consumer.consume(FETCH_RECORDS, timeout=0.05)
+            if messages:
+                silent_since = time.monotonic()
+            elif time.monotonic() - silent_since > SILENCE_S:
                 raise ReplayError(f"{self._name}: nothing came for {SILENCE_S:.0f} s at offset {self._next}")
             for message in messages:
                 error = message.error()
