@@ -23,6 +23,7 @@ PERIODS = (30, 120, 720)
 
 META_TAGS = [{"name": "viewport", "content": "width=device-width, initial-scale=1"}]
 ASSETS = str(Path(__file__).parent / "assets")
+CHART_STYLE = {"height": "320px"}
 GRAPH_CONFIG: Any = {"displayModeBar": False, "responsive": True}
 
 
@@ -77,7 +78,7 @@ def _page() -> Component:
 
 
 def _section(panel: Panel) -> Component:
-    body = dcc.Graph(id=panel.name, config=GRAPH_CONFIG, className="chart") if panel.is_figure else html.Div(id=panel.name)
+    body = dcc.Graph(id=panel.name, config=GRAPH_CONFIG, style=CHART_STYLE) if panel.is_figure else html.Div(id=panel.name)
     title = [html.H2([panel.title, html.Small(panel.unit)])] if panel.title else []
     return html.Section([*title, body], className=f"panel {panel.name}")
 

@@ -17,7 +17,8 @@ def tokens(value: float | None) -> str:
     if abs(value) < 10_000:
         return f"{value:,.0f}"
     size, letter = next((size, letter) for size, letter in _SI if abs(value) >= size * 0.9995)
-    return f"{value / size:.3g} {letter}"
+    scaled = value / size
+    return f"{scaled:,.{0 if abs(scaled) >= 99.95 else 1 if abs(scaled) >= 9.995 else 2}f} {letter}"
 
 
 def credits_of(value: float | None) -> str:
@@ -26,7 +27,7 @@ def credits_of(value: float | None) -> str:
         return NONE
     if value == 0:
         return "0"
-    return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}" if abs(value) >= 1e-4 else f"{value:.9f}".rstrip("0")
+    return f"{value:,.2f}" if abs(value) >= 100 else f"{value:#.4g}" if abs(value) >= 1e-4 else f"{value:.9f}".rstrip("0")
 
 
 def percent(value: float | None) -> str:

@@ -241,7 +241,7 @@ def _figure(traces: list[dict[str, Any]], y_axis: dict[str, Any]) -> Figure:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "x unified",
         "showlegend": True,
-        "legend": {"orientation": "v", "x": 1.01, "y": 1, "xanchor": "left", "traceorder": "normal"},
+        "legend": {"orientation": "v", "x": 1.01, "y": 1, "xanchor": "left", "traceorder": "reversed"},
         "xaxis": {**axis, "type": "date", "hoverformat": "%H:%M:%S UTC, %e %B"},
         "yaxis": {**axis, **y_axis},
         "uirevision": "kept",  # zoom and hidden series stay when new data arrive
