@@ -100,7 +100,8 @@ def conform(model: type[Event], fields: Fields) -> Fields:
     return made
 
 
-def _read(stream: io.BytesIO, writer: Any, reader: Any = None) -> Fields:
+def read_record(writer: Any, stream: io.BytesIO, reader: Any = None) -> Fields:
+    """One record of the writer's schema, brought by Avro's resolution to the reader's, if one is given."""
     return schemaless_reader(stream, writer, reader)  # type: ignore[return-value]  # a record schema's value is a dict
 
 
@@ -111,11 +112,11 @@ def read_fields(written: WriterSchema, stream: io.BytesIO, upcasters: Mapping[tu
         Exception: whatever fastavro raises on bytes that its schema does not describe; KeyError where an upcaster left a field out.
     """
     if written.current:
-        return _read(stream, written.schema)
+        return read_record(written.schema, stream)
     steps = [upcasters.get((written.kind, version)) for version in range(written.version, written.model.VERSION)]
     if not any(steps):
-        return _read(stream, written.schema, parsed(written.model))
-    fields = _read(stream, written.schema)
+        return read_record(written.schema, stream, parsed(written.model))
+    fields = read_record(written.schema, stream)
     for step in steps:
         fields = step(fields) if step else fields
     return conform(written.model, fields)

@@ -23,9 +23,9 @@ from schemas.units import (
     Unit,
 )
 
-Model = Annotated[str, Field(max_length=256), Unit("model that served"), Store("LowCardinality(String)")]
-RequestId = Annotated[str, Field(max_length=256), Unit("id of the request"), Store("String")]
-Status = Annotated[str, Field(max_length=64), Unit("outcome of the request"), Store("LowCardinality(String)")]
+Model = Annotated[str, Field(max_length=256, strict=True), Unit("model that served"), Store("LowCardinality(String)")]
+RequestId = Annotated[str, Field(max_length=256, strict=True), Unit("id of the request"), Store("String")]
+Status = Annotated[str, Field(max_length=64, strict=True), Unit("outcome of the request"), Store("LowCardinality(String)")]
 
 
 class UsageEvent(Event):
