@@ -1,0 +1,119 @@
+"""Records of the topics that land → what of them becomes rows. One reader for each kind of topic; a reader keeps nothing.
+
+Inputs were published by anyone, so they pass the same door as in the meter, and the same events count there and land here. All
+other topics are our own and trusted: what can't be read there was written by a newer release or is damaged. It is neither
+skipped (it would be lost) nor retried (it would not change): the sink stops and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal, NoReturn, cast
+
+from schemas.clickhouse import JOURNAL
+from schemas.evolution import registry
+from schemas.model import Event, Landing, Table
+from schemas.published import LatencyEvent, UsageEvent
+from streams.codecs import HEADER_BYTES, MAGIC, UnreadableRecord, decode
+from streams.dead_letters import Record
+from streams.door import Door
+from streams.landing import BrokenRecordError, Collected, JournalRecord, Landable
+from streams.partitioning import home_partition
+from streams.roles.meter_partition import FORWARDED_HEADER
+from streams.ticks import is_tick
+
+Reader = Callable[[Collected, int, Iterable[Record]], None]
+"""Adds records of one partition, in the order of the log, to what is collected."""
+
+
+def read_inputs(door: Door, kind: Literal["usage", "latency"], partitions: int) -> Reader:
+    """For `usage` and `latency`: one row for each event that the door takes.
+
+    An event that stands in another partition than its tenant's is left to the copy which the meter sends there. (The copy
+    lands wherever it stands: if the number of partitions has changed since, it is not sent on.) What the door refuses
+    becomes a dead letter, by the meter, and lands as such. Ticks are no events.
+    """
+    model = UsageEvent if kind == "usage" else LatencyEvent
+    table = cast("Table", model.TABLE).name
+
+    def read(collected: Collected, partition: int, records: Iterable[Record]) -> None:
+        items = collected.of(table)
+        before = len(items)
+        for record in records:
+            headers = record.headers
+            if headers and is_tick(headers):
+                continue
+            key = record.key
+            event = door.read(kind, record.value, headers, key, record.timestamp)
+            if not isinstance(event, model):
+                continue
+            # The door takes only a key that is the tenant's, or none: hashing it saves encoding the tenant.
+            at_home = home_partition(key or event.tenant.encode(), partitions) == partition
+            if at_home or any(name == FORWARDED_HEADER for name, _ in headers):
+                items.append(Landable(partition, record.offset, event))
+        collected.rows += len(items) - before
+
+    return read
+
+
+def read_facts(topic: str) -> Reader:
+    """For `facts`: the rows of a fact's table. Facts without a table are not even decoded: among them are the bulkiest."""
+
+    def read(collected: Collected, partition: int, records: Iterable[Record]) -> None:
+        for record in records:
+            if _has_table(record.value):
+                event = _decoded(topic, partition, record)
+                table = event.TABLE
+                if table is None or table.landing is not Landing.FACT:
+                    _stop(topic, partition, record, f"a {event.KIND} is no fact")
+                collected.add_fact(table.name, Landable(partition, record.offset, event), _rows_of(event))
+
+    return read
+
+
+def read_dead_letters(topic: str) -> Reader:
+    """For `dead-letters`: a row for each."""
+
+    def read(collected: Collected, partition: int, records: Iterable[Record]) -> None:
+        for record in records:
+            event = _decoded(topic, partition, record)
+            if event.TABLE is None:
+                _stop(topic, partition, record, f"a {event.KIND} is no dead letter")
+            collected.add(event.TABLE.name, Landable(partition, record.offset, event), 1)
+
+    return read
+
+
+def read_journal(topic: str) -> Reader:
+    """For `journal`: a row for each record, as JSON."""
+
+    def read(collected: Collected, partition: int, records: Iterable[Record]) -> None:
+        for record in records:
+            event = _decoded(topic, partition, record)
+            row = JournalRecord(getattr(event, "pool", ""), event.KIND, event.model_dump_json(), record.timestamp)
+            collected.add(JOURNAL.name, Landable(partition, record.offset, row), 1)
+
+    return read
+
+
+def _has_table(value: bytes | None) -> bool:
+    """False only if it is certain: what can't be told is left to `decode`."""
+    written = registry().get(value[len(MAGIC) : HEADER_BYTES]) if value else None
+    return written is None or written.model.TABLE is not None
+
+
+def _rows_of(event: Event) -> int:
+    tenants = getattr(event, "tenant", None)
+    return len(tenants) if isinstance(tenants, list) else 1
+
+
+def _decoded(topic: str, partition: int, record: Record) -> Event:
+    try:
+        return decode(record.value or b"")
+    except UnreadableRecord as error:
+        _stop(topic, partition, record, str(error))
+
+
+def _stop(topic: str, partition: int, record: Record, why: str) -> NoReturn:
+    hint = "Nothing behind it lands before it does; if a newer release wrote it, run that one"
+    raise BrokenRecordError(f"{topic}/{partition}@{record.offset}: {why}. {hint}")
