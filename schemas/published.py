@@ -12,6 +12,7 @@ from schemas.units import (
     EventId,
     Label,
     Millis,
+    Part6,
     PoolId,
     Price,
     Seconds,
@@ -136,7 +137,7 @@ class PoolCommand(Event):
     policy: PolicyName = Policy.SEED
     base_price: Price = 0
     reserve_price: Price = 0
-    cached_weight: Annotated[Decimal6, Field(le=1_000_000)] = 1_000_000
+    cached_weight: Part6 = 1_000_000
     forecaster: ForecasterName = Forecaster.LAST_VALUE
 
 

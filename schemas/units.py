@@ -77,6 +77,8 @@ AVRO = "avro"
 
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?")
 
+_MOST_DECIMAL = Decimal(MAX_TOKENS).scaleb(-6)
+
 _EXACT = Context(prec=4_400)
 """Digits enough for any number that a JSON message may hold, so that a seventh place is seen and never rounded away."""
 
@@ -86,18 +88,26 @@ def _to_millionths(value: Any, info: ValidationInfo) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise ValueError("is not a decimal number")  # noqa: TRY004  pydantic turns only ValueError into a refusal
     if info.context == AVRO and isinstance(value, int):
-        return value
+        value = Decimal(value).scaleb(-6)
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise ValueError("is not a decimal number")
     exact = Decimal(str(value))
     if not exact.is_finite():
         raise ValueError("is not a finite number")
-    if abs(exact) > MAX_TOKENS:  # before scaling: 1e999999 would be an integer of a million digits
-        raise ValueError(f"is more than {MAX_TOKENS // MILLION}" if exact > 0 else "is less than 0")
+    if exact < 0:
+        raise ValueError("is less than 0")
+    if exact > _MOST_DECIMAL:  # before scaling: 1e999999 would be an integer of a million digits
+        raise ValueError(f"is more than {_MOST_DECIMAL}")
     millionths = _EXACT.multiply(exact, MILLION)
     if millionths != millionths.to_integral_value() or (not millionths and exact):  # the latter: 1e-999999999 underflows
         raise ValueError("has more than six decimal places")
     return int(millionths)
+
+
+def _is_part(value: int) -> int:
+    if value > MILLION:
+        raise ValueError("is more than 1")
+    return value
 
 
 def _from_millionths(value: int) -> str:
@@ -173,7 +183,6 @@ _DECIMAL6_JSON = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string",
 Decimal6 = Annotated[
     int,
     BeforeValidator(_to_millionths),
-    Field(ge=0, le=MAX_TOKENS),
     PlainSerializer(_from_millionths, return_type=str, when_used="json"),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,6})?$"}]}, "validation"
@@ -182,3 +191,10 @@ Decimal6 = Annotated[
     Store("Decimal(18, 6)"),
 ]
 """A published decimal: `2.5` or `"2.5"` at the door, a count of millionths in Python and in Avro, Decimal(18, 6) in ClickHouse."""
+
+_PART_JSON = {
+    "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^(0(\.\d{1,6})?|1(\.0{1,6})?)$"}]
+}
+
+Part6 = Annotated[Decimal6, AfterValidator(_is_part), WithJsonSchema(_PART_JSON, mode="validation")]
+"""A Decimal6 from 0 to 1."""
