@@ -40,8 +40,8 @@ def water_fill(total: int, weights: Ints, limits: Ints) -> Ints:
     others; when nobody's share reaches, the shares stand. Rows whose limit is 0 take no part.
 
     A round of n rows takes O(n) and there are few: let the level be rest / Σw, and φ its rise times the Σw that stays. Then
-    φ_next <= φ · (1 − Σw that stays / Σw before): a round halves Σw or φ. Pools of a million tenants, also with shares near one token,
-    took at most 21 rounds; the longest chain that we can build takes 38, and 0.6 s (tests/benchmarks/bench_allocation.py).
+    φ_next <= φ · (1 − Σw that stays / Σw before): a round halves Σw or φ. Pools of a million tenants, also with shares near one
+    token, took at most 21 rounds; the longest chain that we can build takes 39 (0.6 s, tests/benchmarks/bench_allocation.py).
 
     Returns:
         int64 units per row; they sum to `total` unless every limit was reached first.

@@ -1,0 +1,486 @@
+"""The policies against hand-computed cases, against the plain oracle on thousands of random pools, and their invariants."""
+
+import importlib.util
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.allocation import (
+    POLICIES,
+    AuctionInput,
+    ChargeOverflowError,
+    InputError,
+    SurplusShares,
+    allocate,
+    charge_ceiling,
+    hamilton,
+)
+from processors.allocation.arrays import answer_arrays
+from processors.allocation.door import answer, answer_line, parse_case
+from processors.allocation.exact import INT64_MAX, descending_order, exact_sum, first_above, times_millionths
+
+_spec = importlib.util.spec_from_file_location("allocation_oracle", Path(__file__).with_name("allocation_oracle.py"))
+oracle = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(oracle)
+
+
+def tenant(name, base=0, elasticity=0.0, demand=0, budget=None, *, weight=1):
+    return {
+        "id": name,
+        "base": base,
+        "elasticity": round(elasticity * 1_000_000),
+        "demand": demand,
+        "budget_left": budget,
+        "weight": weight,
+    }
+
+
+def pool(policy, capacity, *tenants, base_price=1, reserve_price=1):
+    return {
+        "policy": policy,
+        "capacity": capacity,
+        "base_price": base_price,
+        "reserve_price": reserve_price,
+        "tenants": list(tenants),
+    }
+
+
+def through_the_door(case):
+    return json.loads(answer_line(json.dumps(case).encode()))
+
+
+def split(case):
+    """price, {id: surplus}, unallocated."""
+    reply = through_the_door(case)
+    return reply["price"], {name: got["surplus"] for name, got in reply["allocations"].items()}, reply["unallocated"]
+
+
+# Each is computed by hand; the working stands beside it.
+BY_HAND = {
+    # Bids 20, 20, 5 are served; 25 are left, by 1:2:1 6.25, 12.5, 6.25: 6, 13, 6.
+    "seed: bids, then the rest by elasticity": (
+        pool("seed", 100, tenant("a", 10, 1, 20), tenant("b", 10, 2, 10), tenant("c", 10, 1, 5)),
+        (1, {"a": 26, "b": 33, "c": 11}, 0),
+    ),
+    # Bids are equal and only 7 are there: the smaller id takes 5, the other the 2 that are left.
+    "seed: equal bids, the smaller id first": (
+        pool("seed", 7, tenant("b", 0, 1, 5), tenant("a", 0, 1, 5)),
+        (1, {"a": 5, "b": 2}, 0),
+    ),
+    # UTF-8: Z (5a) < a (61) < é (c3) < € (e2) < 😀 (f0). A locale would sort otherwise.
+    "seed: ids in byte order": (
+        pool("seed", 3, *(tenant(name, 0, 1, 1) for name in ("😀", "é", "€", "a", "Z"))),
+        (1, {"Z": 1, "a": 1, "é": 1, "€": 0, "😀": 0}, 0),
+    ),
+    # Bids are 0. Round 1: 10, 10, 10: a is filled to 2. Round 2 shares 28: 14, 14: b is filled to 11. Round 3: c has 17.
+    "seed: rooms reached in rounds": (
+        pool("seed", 30, tenant("a", 0, 1, 0, 2), tenant("b", 0, 1, 0, 11), tenant("c", 0, 1)),
+        (1, {"a": 2, "b": 11, "c": 17}, 0),
+    ),
+    # a's weight is all there is until its room of 3 is reached; then Σw = 0 and the others count as 1 each: 7 as 4 and 3.
+    "seed: only zero elasticities remain": (
+        pool("seed", 10, tenant("a", 0, 1, 0, 3), tenant("b"), tenant("c")),
+        (1, {"a": 3, "b": 4, "c": 3}, 0),
+    ),
+    # 600 wanted, the budget buys 400 after the base, nobody else is there: 500 stay.
+    "seed: the specification's example": (
+        pool("seed", 1000, tenant("a", 100, 2, 300, 500)),
+        (1, {"a": 400}, 500),
+    ),
+    # A price of 0 asks nothing of a budget: room is unlimited.
+    "seed: free surplus": (
+        pool("seed", 9, tenant("a", 0, 1, 5, 0), tenant("b", 0, 2, 2, -8), reserve_price=0),
+        (0, {"a": 5, "b": 4}, 0),
+    ),
+    # The base costs 50 and is given; (10 − 50)⁺ buys nothing more.
+    "seed: a budget below the base": (
+        pool("seed", 30, tenant("a", 10, 1, 50, 10), base_price=5),
+        (1, {"a": 0}, 20),
+    ),
+    # F(1) = F(2) = 12 > 10, F(3) = 6: b is marginal and takes the 4 left; c's limit of 1 is below the price.
+    "uniform_price: marginal bid cut": (
+        pool("uniform_price", 10, tenant("a", 0, 5, 6), tenant("b", 0, 3, 6), tenant("c", 0, 1, 6)),
+        (3, {"a": 6, "b": 4, "c": 0}, 0),
+    ),
+    # F(2) = 12 > 7, F(3) = 0. 7 by 6:6 is 3.5 each: the smaller id has the odd one.
+    "uniform_price: two marginal bids share": (
+        pool("uniform_price", 7, tenant("b", 0, 3, 6), tenant("a", 0, 3, 6)),
+        (3, {"a": 4, "b": 3}, 0),
+    ),
+    # 20 // 3 = 6 > 5, 20 // 4 = 5.
+    "uniform_price: money decides": (
+        pool("uniform_price", 5, tenant("a", 0, 10, 10, 20)),
+        (4, {"a": 5}, 0),
+    ),
+    # Nothing is scarce: the price is the reserve price, and whose limit is exactly that takes part.
+    "uniform_price: no scarcity": (
+        pool("uniform_price", 50, tenant("a", 2, 1, 10), tenant("b", 0, 0.5, 10), reserve_price=4),
+        (4, {"a": 8, "b": 0}, 40),
+    ),
+    # All limits are 0 and the price is at least 1.
+    "uniform_price: a reserve of 0 sells nothing": (
+        pool("uniform_price", 5, tenant("a", 0, 9, 10), reserve_price=0),
+        (1, {"a": 0}, 5),
+    ),
+    # Round 1: 2.5, 2.5, 5: the odd unit goes to a, which reaches 2. Round 2: 8 by 1:2 is 2.67, 5.33: the odd unit goes to b.
+    "max_min: needs reached in rounds": (
+        pool("max_min", 10, tenant("a", demand=2), tenant("b", demand=20), tenant("c", demand=20, weight=2)),
+        (1, {"a": 2, "b": 3, "c": 5}, 0),
+    ),
+    # b's budget buys 3 of the 10 it needs.
+    "max_min: room limits need": (
+        pool("max_min", 30, tenant("a", 0, 0, 9), tenant("b", 2, 0, 12, 14), base_price=1, reserve_price=4),
+        (4, {"a": 9, "b": 3}, 16),
+    ),
+    "max_min: all weights 0": (
+        pool("max_min", 5, tenant("a", demand=9, weight=0), tenant("b", demand=9, weight=0)),
+        (1, {"a": 3, "b": 2}, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), BY_HAND.values(), ids=BY_HAND.keys())
+def test_hand_computed(case, expected):
+    assert split(case) == expected
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_short_capacity_divides_the_bases_and_reports_the_debt(policy):
+    # 10 by 5:5:5 is 3.33 each; the odd unit goes to the smallest id.
+    case = pool(policy, 10, *(tenant(name, 5, 1, 9, 0) for name in "cab"), base_price=2, reserve_price=7)
+    reply = through_the_door(case)
+    assert {name: tuple(got.values()) for name, got in reply["allocations"].items()} == {
+        "a": (4, 0, 8),
+        "b": (3, 0, 6),
+        "c": (3, 0, 6),
+    }
+    assert reply["shortfall"] == {"a": 1, "b": 2, "c": 2}
+    assert (reply["unallocated"], reply["price"]) == (0, 7)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_capacity_and_no_tenants(policy):
+    assert split(pool(policy, 0, tenant("a", 0, 1, 5))) == (1, {"a": 0}, 0)
+    assert split(pool(policy, 8)) == (1, {}, 8)
+
+
+SCALES = (0, 1, 2, 5, 30, 1_000, 10**6, 10**9, 2**40, 2**53, 2**60, INT64_MAX)
+
+
+def random_pool(rnd, policy):
+    """Half of the pools are small, so that ties, exact fits and leftover units abound; the others mix every order of magnitude."""
+    size = rnd.choice((0, 1, 2, 3, 5, 8, 13, 40))
+    if rnd.random() < 0.5:
+        tokens, money, price, weight = rnd.choice((3, 10, 100)), rnd.choice((10, 100, 1_000)), rnd.choice((0, 1, 3, 10)), 3
+        elasticity = rnd.choice((1, 3, 10)) * 1_000_000
+    else:
+        tokens, money, price, weight, elasticity = (rnd.choice(SCALES) for _ in range(5))
+    whole_elasticity = rnd.random() < 0.4
+    uncapped = rnd.choice((0.0, 0.3, 1.0))
+    tenants = [
+        {
+            "id": rnd.choice("abZé€😀") + str(row),
+            "base": number(rnd, tokens),
+            "elasticity": rnd.randint(0, 3) * 1_000_000 if whole_elasticity else number(rnd, elasticity),
+            "demand": number(rnd, rnd.choice((tokens, tokens, rnd.choice(SCALES)))),
+            "budget_left": None if rnd.random() < uncapped else number(rnd, money) * rnd.choice((1, 1, 1, -1)),
+            "weight": number(rnd, weight),
+        }
+        for row in range(size)
+    ]
+    promised = sum(row["base"] for row in tenants)
+    capacity = rnd.choice(
+        (promised, promised + number(rnd, tokens), promised + number(rnd, tokens) * size // 2, number(rnd, promised))
+    )
+    prices = {"base_price": number(rnd, rnd.choice((price, 1, 3))), "reserve_price": number(rnd, price)}
+    return {"policy": policy, "capacity": min(capacity, INT64_MAX), **prices, "tenants": tenants}
+
+
+def number(rnd, scale):
+    return rnd.choice((rnd.randint(0, scale), rnd.randint(0, scale), scale, 0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("policy", POLICIES)
+def test_random_pools_against_the_oracle(policy, seed):
+    rnd = random.Random(f"{policy} {seed}")
+    for _ in range(700):
+        case = random_pool(rnd, policy)
+        assert through_the_door(case) == oracle.solve(case), json.dumps(case)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("abundance", [0, 0.3, 0.9, 3])
+def test_large_pools_against_the_oracle(policy, abundance):
+    """Thousands of rows: many rounds, long ties, and the sorts and partitions that small columns do not reach."""
+    rnd = random.Random(f"{policy} {abundance}")
+    tenants = [
+        tenant(
+            f"{row:04}",
+            base=rnd.randint(0, 4),
+            elasticity=rnd.choice((0, 0.5, 1, 1.25, 3)),
+            demand=int(rnd.lognormvariate(2, 1)),
+            budget=rnd.choice((None, rnd.randint(0, 60), rnd.randint(0, 600))),
+            weight=rnd.choice((1, 2, 5, rnd.randint(1, 10**9))),
+        )
+        for row in range(4_000)
+    ]
+    capacity = sum(row["base"] for row in tenants) + int(abundance * sum(row["demand"] for row in tenants))
+    case = pool(policy, capacity, *tenants, base_price=2, reserve_price=3)
+    assert through_the_door(case) == oracle.solve(case)
+
+
+small = st.integers(0, 12)
+anything = st.one_of(small, st.integers(0, INT64_MAX), st.sampled_from((2**31, 2**53, INT64_MAX)))
+
+
+@st.composite
+def pools(draw):
+    quantity = draw(st.sampled_from((small, anything)))
+    rows = draw(st.lists(st.tuples(quantity, quantity, quantity, st.none() | quantity, quantity), max_size=9))
+    tenants = [
+        {"id": chr(ord("a") + row), "base": b, "elasticity": e, "demand": d, "budget_left": m, "weight": w}
+        for row, (b, e, d, m, w) in enumerate(rows)
+    ]
+    capacity, base_price, reserve_price = draw(st.tuples(quantity, quantity, quantity))
+    return pool(draw(st.sampled_from(sorted(POLICIES))), capacity, *tenants, base_price=base_price, reserve_price=reserve_price)
+
+
+@given(pools(), st.randoms(use_true_random=False))
+@settings(max_examples=500, deadline=None)
+def test_invariants(case, rnd):
+    reply = through_the_door(case)
+    given_to = reply["allocations"]
+    assert sum(got["base"] + got["surplus"] for got in given_to.values()) + reply["unallocated"] == case["capacity"]
+    promised = sum(row["base"] for row in case["tenants"])
+    for row in case["tenants"]:
+        got = given_to[row["id"]]
+        assert got["base"] + reply["shortfall"].get(row["id"], 0) == row["base"]
+        assert got["charge"] == got["base"] * case["base_price"] + got["surplus"] * reply["price"]
+        if row["budget_left"] is not None:
+            left = max(row["budget_left"] - row["base"] * case["base_price"], 0)
+            assert got["surplus"] * reply["price"] <= left
+        if case["policy"] != "seed":
+            assert got["surplus"] <= max(row["demand"] - row["base"], 0)
+    assert bool(reply["shortfall"]) == (promised > case["capacity"])
+    shuffled = rnd.sample(case["tenants"], len(case["tenants"]))
+    assert answer_line(json.dumps({**case, "tenants": shuffled}).encode()) == json.dumps(reply)
+
+
+@given(pools())
+@settings(max_examples=300, deadline=None)
+def test_max_min_gives_nobody_more_at_the_cost_of_a_less_satisfied(case):
+    case = {**case, "policy": "max_min", "reserve_price": 0}
+    given_to = {name: got["surplus"] for name, got in through_the_door(case)["allocations"].items()}
+    rows = [row for row in case["tenants"] if row["weight"]]
+    unsatisfied = [row for row in rows if given_to[row["id"]] < row["demand"] - row["base"]]
+    for row in unsatisfied:
+        for other in rows:
+            # Whole tokens: whoever leaves took at most one more than its exact share from those who stay.
+            slack = len(rows) + 1
+            assert (given_to[other["id"]] - slack) * row["weight"] <= (given_to[row["id"]] + slack) * other["weight"]
+
+
+@given(pools())
+@settings(max_examples=300, deadline=None)
+def test_nobody_is_charged_above_the_ceiling(case):
+    reply = through_the_door(case)
+    elasticity = max((row["elasticity"] for row in case["tenants"]), default=0)
+    ceiling = charge_ceiling(case["capacity"], case["base_price"], case["reserve_price"], elasticity)
+    assert sum(got["charge"] for got in reply["allocations"].values()) <= ceiling
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_arrays_and_json_agree(policy):
+    rnd = random.Random(policy)
+    for _ in range(200):
+        case = random_pool(rnd, policy)
+        for row, each in enumerate(case["tenants"]):
+            each["id"] = f"{row:03}"
+            if (each["budget_left"] or 0) < 0:
+                each["budget_left"] = 0
+        reply = answer(parse_case(json.dumps(case).encode()))
+        charges = [got["charge"] for got in reply["allocations"].values()]
+        if max(charges, default=0) > INT64_MAX:
+            with pytest.raises(ChargeOverflowError):
+                answer_arrays(as_arrays(case))
+        elif reply["price"] > INT64_MAX:
+            with pytest.raises(InputError, match="price"):
+                answer_arrays(as_arrays(case))
+        else:
+            arrays = answer_arrays(as_arrays(case))
+            assert (arrays["price"], arrays["unallocated"]) == (reply["price"], reply["unallocated"])
+            for name in ("base", "surplus", "charge"):
+                assert arrays[name].tolist() == [got[name] for got in reply["allocations"].values()]
+            owed = [reply["shortfall"].get(name, 0) for name in reply["allocations"]]
+            assert arrays["shortfall"].tolist() == owed
+
+
+def as_arrays(case):
+    columns = {
+        name: np.array([-1 if row[name] is None else row[name] for row in case["tenants"]], np.int64)
+        for name in ("base", "elasticity", "demand", "budget_left", "weight")
+    }
+    scalars = {name: np.array(case[name]) for name in ("policy", "capacity", "base_price", "reserve_price")}
+    return {**columns, **scalars}
+
+
+def column(*values):
+    return np.array(values, np.int64)
+
+
+def simple_input(**changes):
+    fields = {
+        "capacity": 10,
+        "base_price": 1,
+        "reserve_price": 1,
+        "base": column(1, 2),
+        "elasticity": column(1_000_000, 2_000_000),
+        "demand": column(5, 3),
+        "budget_left": column(4, 0),
+        "capped": np.array([True, False]),
+        "weight": column(1, 1),
+    }
+    return AuctionInput(**{**fields, **changes})
+
+
+def test_columns_that_explain_the_auction():
+    # Bids 5 and 6; rooms (4 − 1) // 1 and none. b takes 6 of 7, a the 1 left.
+    why = allocate("seed", simple_input()).why
+    assert (why.bid.tolist(), why.room.tolist()) == ([5, 6], [3, INT64_MAX])
+    assert (why.rank.tolist(), why.taken.tolist(), why.surplus.tolist()) == ([2, 1], [1, 6], [1, 6])
+
+
+def test_columns_that_explain_the_uniform_price():
+    why = allocate("uniform_price", simple_input(reserve_price=3)).why
+    assert (why.bid.tolist(), why.limit.tolist(), why.price) == ([4, 1], [3, 6], 3)
+    assert (why.room.tolist(), why.surplus.tolist()) == ([1, INT64_MAX], [1, 1])
+
+
+def test_inputs_are_left_as_they_were():
+    inp = simple_input(capacity=1_000)
+    before = {name: np.copy(value) for name, value in vars(inp).items()}
+    for policy in POLICIES:
+        allocate(policy, inp)
+    assert all(np.array_equal(before[name], value) for name, value in vars(inp).items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"capacity": -1}, "capacity: must be from 0"),
+        ({"reserve_price": 2**63}, "reserve_price: must be from 0"),
+        ({"demand": column(5, -3)}, r"demand\[1\]: must not be negative, got -3"),
+        ({"weight": column(1)}, "weight: must have one value per tenant"),
+        ({"base": np.array([1.0, 2.0])}, "base: must be int64, got float64"),
+        ({"capped": column(1, 1)}, "capped: must be bool, got int64"),
+    ],
+)
+def test_inputs_out_of_range_name_the_field(changes, message):
+    with pytest.raises(InputError, match=message):
+        simple_input(**changes)
+
+
+def test_an_unknown_policy_is_named():
+    with pytest.raises(InputError, match="policy: unknown policy 'lottery', known are seed, uniform_price, max_min"):
+        allocate("lottery", simple_input())
+
+
+def test_a_policy_that_gives_away_too_much_crashes(monkeypatch):
+    def generous(inp, supply):
+        return SurplusShares(1, inp.demand + supply, inp.demand, inp.demand)
+
+    monkeypatch.setattr("processors.allocation.POLICIES", {"generous": generous})
+    with pytest.raises(RuntimeError, match="generous divided a surplus of 7"):
+        allocate("generous", simple_input())
+
+
+@pytest.mark.parametrize(
+    ("base_price", "fits"),
+    [(INT64_MAX // 7, True), (INT64_MAX // 7 + 1, False)],
+)
+def test_a_charge_beyond_int64_is_refused_and_exact_where_it_may_be_larger(base_price, fits):
+    # 2^63−1 is a multiple of 7: the second charge is exactly that, or 7 more.
+    inp = simple_input(capacity=8, base=column(1, 7), base_price=base_price, reserve_price=0)
+    outcome = allocate("max_min", inp)
+    assert outcome.charge_of(1) == 7 * base_price
+    if fits:
+        assert outcome.charge.tolist() == [base_price, 7 * base_price]
+    else:
+        with pytest.raises(ChargeOverflowError, match=r"charge\[1\]: 9223372036854775814 nanocredits"):
+            _ = outcome.charge
+
+
+def test_a_price_beyond_int64_is_exact_in_json():
+    # Limit price 2^62 · 2^62 // 10^6; one token for two that want it, at any price: it goes to the smaller id.
+    rich = {"base": 0, "elasticity": 2**62, "demand": 1, "budget_left": None}
+    case = pool("uniform_price", 1, {"id": "b", **rich}, {"id": "a", **rich}, reserve_price=2**62)
+    price = 2**124 // 10**6
+    assert through_the_door(case) == {
+        "price": price,
+        "allocations": {"a": {"base": 0, "surplus": 1, "charge": price}, "b": {"base": 0, "surplus": 0, "charge": 0}},
+        "unallocated": 0,
+        "shortfall": {},
+    }
+
+
+magnitudes = st.sampled_from((3, 2**20, 2**40, 2**53, INT64_MAX))
+columns = magnitudes.flatmap(lambda largest: st.lists(st.integers(0, largest), min_size=1, max_size=12))
+
+
+@given(columns, magnitudes.flatmap(lambda largest: st.integers(0, largest)))
+@settings(max_examples=600, deadline=None)
+def test_hamilton_is_the_plain_rule_at_every_magnitude(weights, total):
+    assert hamilton.hamilton(total, column(*weights)).tolist() == oracle.hamilton(total, weights)
+
+
+@given(st.lists(st.integers(0, 2**50), min_size=1, max_size=12).filter(any), st.integers(1, 2**51))
+@settings(max_examples=300, deadline=None)
+def test_both_arithmetics_of_quotas_agree(weights, total):
+    """The narrow path is taken for speed alone; where both are valid they give the same floors and remainders."""
+    whole = sum(weights)
+    narrow = hamilton._single_word_quotas(total, column(*weights), whole)
+    wide = hamilton._wide_quotas(total, column(*weights), whole)
+    assert narrow.floor.tolist() == wide.floor.tolist() == [total * weight // whole for weight in weights]
+    assert narrow.remainder.tolist() == wide.remainder.low.tolist() == [total * weight % whole for weight in weights]
+
+
+@pytest.mark.parametrize(
+    ("total", "weights"),
+    [
+        (187871401136185018, [19707425115077120] * 2),
+        (802167066265663116, [6213215167665040747] * 3),
+        (40333578624489894, [27324172455879254] * 2),
+        (2251799812821450, [8316554587812385186, 790546616723180227]),
+        (2251799812637475, [7570008672284510647, 1361305452139146790]),
+    ],
+)
+def test_quotients_that_the_estimates_miss_by_most(total, weights):
+    """Found by search: exact quotients two above the second estimate, and residues that need more than 64 bits."""
+    whole = sum(weights)
+    quotas = hamilton._quotas(total, column(*weights))
+    assert quotas.floor.tolist() == [total * weight // whole for weight in weights]
+
+
+@given(columns, magnitudes.flatmap(lambda largest: st.integers(0, largest)))
+@settings(max_examples=300, deadline=None)
+def test_products_in_millionths_and_their_order(values, factor):
+    product = times_millionths(column(*values), factor)
+    exact = [value * factor // 10**6 for value in values]
+    shown = product.tolist() if isinstance(product, np.ndarray) else product.saturated().tolist()
+    assert shown == [min(value, INT64_MAX) for value in exact]
+    assert descending_order(product).tolist() == sorted(range(len(values)), key=lambda row: (-exact[row], row))
+
+
+@given(columns)
+def test_sums_and_running_sums_beyond_int64(values):
+    assert exact_sum(column(*values)) == sum(values)
+    limit = max(values)
+    fits, total = first_above(column(*values), limit)
+    assert total == sum(values[:fits]) <= limit
+    assert fits == len(values) or total + values[fits] > limit
