@@ -11,11 +11,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names, which its stubs don't re-export
     AdminClient,
-    ConfigResource,  # type: ignore[attr-defined]  # public, but its stubs don't re-export it
-    NewTopic,  # type: ignore[attr-defined]  # as above
-    ResourceType,  # type: ignore[attr-defined]  # as above
+    ConfigResource,
+    NewTopic,
+    ResourceType,
 )
 
 from streams.errors import Unavailable, UserError
