@@ -21,16 +21,15 @@ def decide_pool(state: PartitionState, command: PoolCommand, stamp: Stamp) -> It
     if refusal is not None:
         yield _refused(stamp, command, "", *refusal)
         return
-    ticks = command.period_s * 1000 // _tick_ms(state)
     yield stamp.fact(
         PoolSet,
         command.pool,
         id=command.id,
         version=1 if pool is None else pool.declared.version + 1,
-        from_period=state.period_now(ticks) + 1 if pool is None else next_period(pool),
+        from_period=_first_period(state, command) if pool is None or not pool.tick_ms else next_period(pool),
         capacity=command.capacity,
         period_s=command.period_s,
-        tick_ms=_tick_ms(state),
+        tick_ms=state.tick_ms,
         policy=command.policy,
         base_price=command.base_price,
         reserve_price=command.reserve_price,
@@ -40,7 +39,7 @@ def decide_pool(state: PartitionState, command: PoolCommand, stamp: Stamp) -> It
 
 
 def decide_profile(state: PartitionState, command: ProfileCommand, stamp: Stamp) -> Iterator[Fact]:
-    """A new version of a tenant's profile, or a refusal: bases must fit the pool's capacity."""
+    """A new version of a tenant's profile, or a refusal: a base may only grow into capacity that nobody was promised."""
     if command_key(command.pool, command.id) in state.commands:
         return
     pool = state.pools.get(command.pool)
@@ -74,14 +73,32 @@ def next_period(pool: PoolState) -> int:
     return pool.declared.from_period if pool.open is None else pool.open.period + 1
 
 
-def _tick_ms(state: PartitionState) -> int:
-    return state.tick_ms or 1000  # before the first tick of a new journal: the default length
+def refuse_misfits(state: PartitionState, stamp: Stamp) -> Iterator[Fact]:
+    """At the first tick, which says how long ticks are: pools whose period is no whole number of them never begin."""
+    for name in sorted(state.pools):
+        pool = state.pools[name]
+        misfit = _refuse_period(state, pool.period_s)
+        if misfit is not None:
+            reason, detail = misfit
+            yield stamp.fact(CommandRefused, name, command=PoolCommand.KIND, command_id="", tenant="", reason=reason, detail=detail)
+
+
+def _first_period(state: PartitionState, command: PoolCommand) -> int:
+    """The next period of a new pool. Before the first tick nobody knows the time: whichever comes first."""
+    return state.period_now(command.period_s * 1000 // state.tick_ms) + 1 if state.tick_ms else 0
+
+
+def _refuse_period(state: PartitionState, period_s: int) -> tuple[Reason, str] | None:
+    if state.tick_ms and period_s * 1000 % state.tick_ms:
+        return Reason.PERIOD_NOT_WHOLE_TICKS, f"period_s: {period_s} is no multiple of the tick, {state.tick_ms} ms"
+    return None
 
 
 def _refuse_pool(state: PartitionState, pool: PoolState | None, command: PoolCommand) -> tuple[Reason, str] | None:
-    if command.period_s * 1000 % _tick_ms(state):
-        return Reason.PERIOD_NOT_WHOLE_TICKS, f"period_s: {command.period_s} is no multiple of the tick, {_tick_ms(state)} ms"
-    if pool is not None and command.period_s != pool.period_s:
+    misfit = _refuse_period(state, command.period_s)
+    if misfit is not None:
+        return misfit
+    if pool is not None and pool.tick_ms and command.period_s != pool.period_s:
         return (
             Reason.PERIOD_FIXED,
             f"period_s: {command.period_s}, but periods of this pool are numbered in steps of {pool.period_s} s",
@@ -91,10 +108,11 @@ def _refuse_pool(state: PartitionState, pool: PoolState | None, command: PoolCom
 
 
 def _refuse_profile(pool: PoolState, slot: int | None, command: ProfileCommand) -> tuple[Reason, str] | None:
-    bases = pool.tenants["declared_base"]
-    others = int(bases.sum()) - (0 if slot is None else int(bases[slot]))
+    own = 0 if slot is None else int(pool.tenants["declared_base"][slot])
+    others = pool.promised - own
     terms = pool.declared
-    if others + command.base > terms.capacity:
+    # Where capacity was reduced below what is promised, a base that shrinks or stays takes nothing from anybody.
+    if command.base > own and others + command.base > terms.capacity:
         return (
             Reason.OVERSUBSCRIBED,
             f"base: {command.base} and the {others} promised to other tenants exceed the capacity {terms.capacity}",
@@ -103,10 +121,14 @@ def _refuse_profile(pool: PoolState, slot: int | None, command: ProfileCommand) 
 
 
 def _exceeds_money(capacity: int, base_price: int, reserve_price: int, elasticity: int) -> tuple[Reason, str] | None:
-    ceiling = charge_ceiling(capacity, base_price, reserve_price, elasticity)
+    # At least one token: without capacity nothing is charged, but the clearing price itself has to be an amount.
+    ceiling = charge_ceiling(max(capacity, 1), base_price, reserve_price, elasticity)
     if ceiling <= MAX_MONEY:
         return None
-    return Reason.EXCEEDS_MONEY, f"capacity: {capacity} tokens can cost {ceiling} nanocredits, above the largest amount {MAX_MONEY}"
+    return Reason.EXCEEDS_MONEY, (
+        f"capacity: {capacity} tokens at a base price of {base_price}, a reserve price of {reserve_price} and an elasticity of "
+        f"{elasticity} millionths can cost {ceiling} nanocredits, above the largest amount {MAX_MONEY}"
+    )
 
 
 def _refused(stamp: Stamp, command: PoolCommand | ProfileCommand, tenant: str, reason: Reason, detail: str) -> Fact:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from processors import demand, ledger
 from processors.allocation import AuctionInput, Outcome, allocate
+from processors.allocation.exact import exact_sum
 from processors.snapshot import state_hash
 from processors.stamping import Stamp
 from processors.state import OpenPeriod, PartitionState, PoolState
@@ -29,6 +30,9 @@ from schemas.facts import (
 METERED_TOPICS = ("latency", "usage")
 """Each partition of these is a meter that marks every tick."""
 
+LARGEST = 2**63 - 1
+"""What a sum is reported as that leaves int64 (processors/tenants.py, saturating_add)."""
+
 Slots = npt.NDArray[np.intp]
 Auction = tuple[AuctionInput, Outcome]
 
@@ -41,6 +45,8 @@ def decide_due_periods(state: PartitionState, stamp: Stamp) -> Iterator[Fact]:
     reported = reported_through(state)
     for name in sorted(state.pools):
         pool = state.pools[name]
+        if not pool.tick_ms:
+            continue
         if pool.open is None:
             if state.tick >= pool.last_tick(pool.declared.from_period - 1):
                 yield from _open_period(state, pool, stamp)
@@ -94,7 +100,7 @@ def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, s
         price=running.price,
         allocated=running.allocated,
         unallocated=running.unallocated,
-        used=_exact_sum(tenants["used"]),
+        used=min(exact_sum(tenants["used"]), LARGEST),
         tenants=len(rows),
         closed_tick=state.tick,
         late_meters=[f"{topic}/{part}" for topic, part in meters(state) if state.marks.get((topic, part), -1) < last],
@@ -103,9 +109,9 @@ def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, s
 
 
 def _open_period(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterator[Fact]:
-    """Open the period that the clock stands in; periods during which no clock ticked are skipped."""
+    """Open the period that the clock stands in, or usage was counted for; periods before it that did not open are skipped."""
     earliest = pool.declared.from_period if pool.closed_period < 0 else pool.closed_period + 1
-    period = max(earliest, state.period_now(pool.ticks_per_period))
+    period = max(earliest, state.period_now(pool.ticks_per_period), pool.ahead)
     start_ms = pool.start_ms(period)
     terms = pool.declared
     tenants = pool.tenants
@@ -231,10 +237,3 @@ def _chunks(rows: Slots) -> Iterator[Slots]:
 
 def _or_none(column: Column) -> list[int | None]:
     return [None if value == NO_CAP else value for value in column.tolist()]
-
-
-def _exact_sum(column: Column) -> int:
-    """A sum of int64 that cannot wrap: halves are summed apart; at most 2^63 - 1 is reported (see saturating_add)."""
-    low = int((column & 0xFFFFFFFF).sum())
-    high = int((column >> 32).sum())
-    return min((high << 32) + low, 2**63 - 1)

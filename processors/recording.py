@@ -40,6 +40,9 @@ def _ticked(state: PartitionState, fact: Ticked) -> None:
     state.tick_ms = fact.tick_ms
     state.meter_partitions = fact.meter_partitions
     state.grace_ticks = fact.grace_ticks
+    for pool in state.pools.values():
+        if not pool.tick_ms and pool.period_s * 1000 % fact.tick_ms == 0:
+            pool.tick_ms = fact.tick_ms
 
 
 def _meter_marked(state: PartitionState, fact: MeterMarked) -> None:
@@ -75,13 +78,15 @@ def _pool_set(state: PartitionState, fact: PoolSet) -> None:
     if pool is None:
         state.pools[fact.pool] = PoolState(fact.pool, fact.period_s, fact.tick_ms, terms)
     else:
-        pool.declared = terms
+        pool.declared, pool.period_s, pool.tick_ms = terms, fact.period_s, fact.tick_ms
 
 
 def _profile_set(state: PartitionState, fact: ProfileSet) -> None:
     _command_seen(state, fact.pool, fact.id)
-    tenants = state.pools[fact.pool].tenants
+    pool = state.pools[fact.pool]
+    tenants = pool.tenants
     slot = tenants.slot(fact.tenant)
+    pool.promised += fact.base - int(tenants["declared_base"][slot])
     tenants["declared_version"][slot] = fact.version
     tenants["declared_base"][slot] = fact.base
     tenants["declared_elasticity"][slot] = fact.elasticity
@@ -97,6 +102,8 @@ def _usage_counted(state: PartitionState, fact: UsageCounted) -> None:
     pool = state.pools[fact.pool]
     slots = pool.tenants.slots_of(fact.tenant)
     runs = pool.open is not None and fact.period <= pool.open.period
+    if not runs:
+        pool.ahead = max(pool.ahead, fact.period)
     saturating_add(pool.tenants["used" if runs else "next_used"], slots, np.array(fact.used, np.int64))
     saturating_add(pool.tenants["requests" if runs else "next_requests"], slots, np.array(fact.requests, np.int64))
 

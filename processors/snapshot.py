@@ -20,6 +20,10 @@ FORMAT = 1
 """Grows when the layout changes; a snapshot of another format is not loaded, the journal is folded from its beginning instead."""
 
 CHUNK_SLOTS = 2_000
+"""Tenants of one chunk: 256 bytes of numbers and a name of at most 128 make 768 KB, below the megabyte of a Kafka record."""
+
+CHUNK_COMMANDS = 32_768
+"""Command keys of one chunk: 512 KB, which don't compress."""
 
 _NEWLINE = b"\n"
 """Parts the names of a chunk: an id holds no control characters (schemas/units.py)."""
@@ -48,7 +52,9 @@ def dump_pool(pool: PoolState) -> PoolDump:
         "open": None if pool.open is None else asdict(pool.open),
         "closed_period": pool.closed_period,
         "closed_tick": pool.closed_tick,
+        "ahead": pool.ahead,
         "tenants": len(pool.tenants),
+        "columns": COLUMNS,
     }
     chunks = [_dump_chunk(pool.tenants, start) for start in range(0, len(pool.tenants), CHUNK_SLOTS)]
     return PoolDump(_json(head), chunks)
@@ -57,12 +63,15 @@ def dump_pool(pool: PoolState) -> PoolDump:
 def load_pool(dump: PoolDump) -> PoolState:
     """The inverse of `dump_pool`."""
     head = _parse(dump.header)
+    if head["columns"] != list(COLUMNS):
+        raise SnapshotFormatError(f"columns: {head['columns']}, this version keeps {list(COLUMNS)}")
     pool = PoolState(head["name"], head["period_s"], head["tick_ms"], _terms(head["declared"]))
     if head["open"] is not None:
         running = head["open"]
         pool.open = OpenPeriod(**{**running, "terms": _terms(running["terms"])})
     pool.closed_period = head["closed_period"]
     pool.closed_tick = head["closed_tick"]
+    pool.ahead = head["ahead"]
     names: list[str] = []
     columns: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     for chunk in dump.chunks:
@@ -71,6 +80,7 @@ def load_pool(dump: PoolDump) -> PoolState:
         columns.append(values)
     whole = np.concatenate(columns, axis=1) if columns else np.empty((len(COLUMNS), 0), np.int64)
     pool.tenants.replace_all(names, dict(zip(COLUMNS, whole, strict=True)))
+    pool.promised = int(pool.tenants["declared_base"].sum())
     return pool
 
 
@@ -111,14 +121,16 @@ def load_partition(data: bytes) -> PartitionState:
     )
 
 
-def dump_commands(state: PartitionState) -> bytes:
-    """The keys of the commands seen, oldest first, 16 bytes each."""
-    return b"".join(state.commands)
+def dump_commands(state: PartitionState) -> list[bytes]:
+    """The keys of the commands seen, oldest first, 16 bytes each, in chunks of CHUNK_COMMANDS."""
+    keys = list(state.commands)
+    return [b"".join(keys[start : start + CHUNK_COMMANDS]) for start in range(0, len(keys), CHUNK_COMMANDS)]
 
 
-def load_commands(state: PartitionState, data: bytes) -> None:
+def load_commands(state: PartitionState, chunks: list[bytes]) -> None:
     """The inverse of `dump_commands`."""
-    state.commands = OrderedDict((data[at : at + 16], None) for at in range(0, len(data), 16))
+    keys = (chunk[at : at + 16] for chunk in chunks for at in range(0, len(chunk), 16))
+    state.commands = OrderedDict.fromkeys(keys)
 
 
 def _dump_chunk(tenants: Tenants, start: int) -> bytes:

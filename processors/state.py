@@ -15,7 +15,7 @@ Report = tuple[str, int, int, str, int]
 
 SEEN_COMMANDS = 200_000
 """How many of the newest command ids are remembered: twice a profile for each of 100,000 tenants. 16 bytes each in a
-snapshot (3.2 MB, one record), some 120 bytes each in memory (24 MB).
+snapshot (3.2 MB), some 120 bytes each in memory (24 MB).
 """
 
 
@@ -46,7 +46,15 @@ class OpenPeriod:
 
 @dataclass(slots=True)
 class PoolState:
-    """One pool. `open` is None until its first period begins; `closed_period` is -1 until its first period ends."""
+    """One pool. `open` is None until its first period begins; `closed_period` is -1 until its first period ends.
+
+    Attributes:
+        tick_ms: length of a tick; 0 while it is not known (no tick came yet), or is none that the period is whole ticks of:
+            then the pool waits and opens no period.
+        ahead: the latest period that usage was counted for before it opened; no earlier period opens from then on, or tokens
+            would count before they were used. -1: none.
+        promised: the sum of all declared bases. At most 2^53: a base grows only where the sum fits a capacity.
+    """
 
     name: str
     period_s: int
@@ -55,6 +63,8 @@ class PoolState:
     open: OpenPeriod | None = None
     closed_period: int = -1
     closed_tick: int = -1
+    ahead: int = -1
+    promised: int = 0
     tenants: Tenants = field(default_factory=Tenants)
 
     @property

@@ -106,7 +106,7 @@ class CommandRefused(Fact):
 
 
 class PoolSet(Fact):
-    """A version of a pool and the period from which it holds."""
+    """A version of a pool and the period from which it holds: 0 in a journal in which no tick stands yet, and then tick_ms is 0."""
 
     KIND: ClassVar[str] = "pool_set"
     TABLE: ClassVar[Table | None] = _fact_table("pools", "one version of a pool", "pool", "from_period", "version")
@@ -146,7 +146,11 @@ class ProfileSet(Fact):
 
 
 class UsageCounted(Fact):
-    """Metered usage counted towards a period. `used` is input + output, cached input weighted and floored (spec/interface.md)."""
+    """Metered usage counted towards a period. `used` is input + output, cached input weighted and floored (spec/interface.md).
+
+    `period` is the one in which it was metered, or the open one if that is later. If it never opens, as no clock ticked
+    meanwhile, the usage counts in the next one that does.
+    """
 
     KIND: ClassVar[str] = "usage_counted"
 
@@ -277,7 +281,7 @@ class AllocationsClosed(Fact):
 
 
 class PeriodClosed(Fact):
-    """A period ended; `state_hash` is the hash of the pool's whole state after it (BEY-1)."""
+    """A period ended; `state_hash` is the hash of the pool's whole state in which it ended, all usage counted (BEY-1)."""
 
     KIND: ClassVar[str] = "period_closed"
     TABLE: ClassVar[Table | None] = _fact_table("periods", "one closed period of a pool", "pool", "period")

@@ -32,7 +32,10 @@ class ReplayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first fact of a partition that is not what the journal gives. None stands for a fact that is missing."""
+    """The first fact of a partition that is not what the journal gives.
+
+    `recorded` is None where the topic lacks a fact that the journal gives, `decided` where the journal gives no fact of that id.
+    """
 
     partition: int
     fact: FactId
@@ -76,7 +79,7 @@ def verify(config: Mapping[str, Any], journal: str, facts: str, progress: Progre
         progress: told now and then how far it is.
 
     Raises:
-        ReplayError: a topic is missing or the broker is silent.
+        ReplayError: a topic is missing or cut at its beginning, holds what we did not write, or the broker is silent.
     """
     return [verify_partition(config, journal, facts, partition, progress) for partition in _partitions(config, journal)]
 
@@ -94,7 +97,7 @@ def verify_partition(config: Mapping[str, Any], journal: str, facts: str, partit
                     verdict.unpublished += 1
                     continue
                 if encode(fact) != known[1]:
-                    verdict.difference = _difference(partition, fact, known[1])
+                    verdict.difference = _difference(partition, fact, known)
                     return verdict
                 verdict.facts += 1
                 verdict.periods += isinstance(fact, PeriodClosed)
@@ -121,8 +124,15 @@ def _first_copies(published: _Reader, verdict: PartitionVerdict) -> Iterator[tup
         yield here, data
 
 
-def _difference(partition: int, decided: Fact, recorded: bytes) -> Difference:
-    return Difference(partition, (decided.journal_offset, decided.fact_index), decided, _fact(recorded))
+def _difference(partition: int, decided: Fact, known: tuple[FactId, bytes]) -> Difference:
+    """Two facts of one id differ; else the one that comes first has no counterpart."""
+    here, recorded = (decided.journal_offset, decided.fact_index), known[0]
+    return Difference(
+        partition,
+        min(here, recorded),
+        decided if here <= recorded else None,
+        _fact(known[1]) if recorded <= here else None,
+    )
 
 
 def _fact(data: bytes) -> Fact:
@@ -156,6 +166,9 @@ class _Reader:
         except KafkaException as error:
             self._consumer.close()
             raise ReplayError(f"{self._name}: {error.args[0].str()}") from error
+        if low > 0:
+            self._consumer.close()
+            raise ReplayError(f"{self._name}: begins at offset {low}: what stood before is deleted, and proves nothing any more")
         self.length = self._end - low
         self._consumer.assign([TopicPartition(topic, partition, low)])
         self._next = low
@@ -182,8 +195,10 @@ class _Reader:
                     self._raise_if_final(error)
                     continue
                 offset, value = message.offset(), message.value()
-                if offset is None or value is None or offset >= self._end:
+                if offset is None or offset >= self._end:
                     return
+                if value is None:
+                    raise ReplayError(f"{self._name}: offset {offset} has no value, and we write none without")
                 self._next = offset + 1
                 yield offset, value
 

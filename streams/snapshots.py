@@ -103,8 +103,12 @@ class SnapshotStore:
             Whether the snapshot counts.
         """
         places = {}
+        commands = dump_commands(state)
         marker: dict[str, Any] = {"next_offset": next_offset, "partition": dump_partition(state).decode(), "pools": {}}
-        places["commands"] = self._put("commands", dump_commands(state))
+        marker["commands"] = len(commands)
+        for number, chunk in enumerate(commands):
+            part = f"commands/{number}"
+            places[part] = self._put(part, chunk)
         for name, pool in sorted(state.pools.items()):
             dump = dump_pool(pool)
             marker["pools"][name] = {"header": dump.header.decode(), "chunks": len(dump.chunks)}
@@ -132,7 +136,10 @@ class SnapshotStore:
     def _get(self, part: str, place: list[Any]) -> bytes:
         turn, digest = int(place[0]), bytes.fromhex(place[1])
         packed = self.table.get(self._key(part, turn))
-        data = b"" if packed is None else _UNPACK.decompress(packed)
+        try:
+            data = b"" if packed is None else _UNPACK.decompress(packed)
+        except zstandard.ZstdError as error:
+            raise SpoiledSnapshotError(f"{part}: place {turn}: {error}") from error
         if packed is None or blake2b(data, digest_size=16).digest() != digest:
             raise SpoiledSnapshotError(f"{part}: place {turn} does not hold what the marker says")
         self.places[part] = Place(turn, digest)
@@ -141,7 +148,8 @@ class SnapshotStore:
     def _load(self, marker: dict[str, Any]) -> PartitionState:
         places: dict[str, list[Any]] = marker["places"]
         state = load_partition(marker["partition"].encode())
-        load_commands(state, self._get("commands", places["commands"]))
+        parts = [f"commands/{number}" for number in range(marker["commands"])]
+        load_commands(state, [self._get(part, places[part]) for part in parts])
         for name, pool in marker["pools"].items():
             parts = [f"pool/{name}/{number}" for number in range(pool["chunks"])]
             chunks = [self._get(part, places[part]) for part in parts]

@@ -17,12 +17,16 @@ from dataclasses import dataclass, field
 import faust
 from faust.types import TP
 
-from processors.engine import fold
+from processors.engine import facts_of
 from processors.state import PartitionState
-from schemas.facts import Fact
 from streams.codecs import decode, encode
 from streams.snapshots import SnapshotStore, Table
 from streams.transport import Batch, Committed, Outgoing, attach, consumer_of, flushed, send_all
+
+PORTION_BYTES = 4 << 20
+"""Encoded facts that are collected before they are sent: bounds memory, and how long the event loop stands still (0.3 s), while
+a long journal is caught up. The facts of one record stay together: 25 MB for a period of 100,000 tenants.
+"""
 
 
 @dataclass(slots=True)
@@ -62,12 +66,22 @@ class Engine:
         owned = self._owned.get(batch.partition)
         if owned is None:
             return
-        facts: list[Fact] = []
+        portion: list[Outgoing] = []
+        held = 0
         for record in batch.records:
-            if record.offset >= owned.next_offset:
-                facts += fold(owned.state, decode(record.value), record.offset)
-                owned.next_offset = record.offset + 1
-        await send_all(self._app, (self._outgoing(fact, batch.partition) for fact in facts))
+            if record.offset < owned.next_offset:
+                continue
+            for fact in facts_of(owned.state, decode(record.value), record.offset):
+                data = encode(fact)
+                portion.append(Outgoing(self._facts, batch.partition, fact.pool.encode(), data))
+                held += len(data)
+            owned.next_offset = record.offset + 1
+            if held >= PORTION_BYTES:
+                await send_all(self._app, portion)
+                portion, held = [], 0
+                if self._owned.get(batch.partition) is not owned:
+                    return  # revoked meanwhile: its next owner decides the rest
+        await send_all(self._app, portion)
         if self._snapshot_is_due(owned):
             await self._snapshot(owned, batch)
 
@@ -79,9 +93,6 @@ class Engine:
         store = SnapshotStore(partition, self._table)
         state, next_offset = store.load()
         return Owned(state, next_offset, store, state.tick)
-
-    def _outgoing(self, fact: Fact, partition: int) -> Outgoing:
-        return Outgoing(self._facts, partition, fact.pool.encode(), encode(fact))
 
     def _snapshot_is_due(self, owned: Owned) -> bool:
         """By the journal's clock, so that a replay of a long journal at full speed writes snapshots on its way, too."""
