@@ -52,6 +52,8 @@ def _field(shape: Shape) -> dict[str, Any]:
         if shape.nullable:
             raise TypeError(f"{shape.name}: a field that may be null has null as its default")
         field["default"] = _default_of(shape)
+    if issubclass(shape.base, StrEnum):
+        field["words"] = [word.value for word in shape.base]
     if shape.raw_unit:
         field["unit"] = shape.raw_unit
     doc = shape.description or shape.raw_unit

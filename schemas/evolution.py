@@ -21,6 +21,7 @@ from fastavro import parse_schema, schemaless_reader
 
 from schemas.avro import avro_fingerprint, parsed, record
 from schemas.catalogue import EVENTS
+from schemas.compatibility import incompatibilities
 from schemas.model import Event
 from schemas.shape import REQUIRED, shapes
 
@@ -120,3 +121,16 @@ def read_fields(written: WriterSchema, stream: io.BytesIO, upcasters: Mapping[tu
     for step in steps:
         fields = step(fields) if step else fields
     return conform(written.model, fields)
+
+
+def unreadable(models: Mapping[str, type[Event]], past: Mapping[tuple[str, int], Any]) -> list[str]:
+    """What of the past the models of today would not read whole: a line for each field, naming kind and version.
+
+    A version from which an upcaster leads is the upcaster's business: tests/schemas/test_evolution.py reads such records.
+    """
+    found: list[str] = []
+    for (kind, version), schema in past.items():
+        if any((kind, step) in UPCASTERS for step in range(version, models[kind].VERSION)):
+            continue
+        found += [f"{kind} v{version}: {fault}" for fault in incompatibilities(schema, record(models[kind]))]
+    return found
