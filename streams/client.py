@@ -54,7 +54,7 @@ class _Publisher(Generic[Published]):
     """Publishes events of one topic.
 
     Thread-safe. Keeps at most `max_pending` events that are not acknowledged: some 1 KB each, 100 MB with the default.
-    One process publishes about 60,000 events/s of Avro on one core (pydantic, fastavro and librdkafka in equal parts).
+    On one busy core of two 24,000 events/s were measured in Avro and 33,000 in JSON, validation included.
 
     Args:
         settings: how to reach Kafka and the topics' prefix; default: from the environment and `bourse.toml`.

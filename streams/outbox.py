@@ -130,6 +130,7 @@ class Outbox(Generic[Item]):
                 "queue.buffering.max.messages": max_pending,
                 "queue.buffering.max.kbytes": 1 << 20,
                 "reconnect.backoff.max.ms": 1000,
+                "log_level": 4,  # warnings; librdkafka's notices of what it retries are no news to a program's log
                 "error_cb": self._on_error,
                 "logger": log,
             }
@@ -138,6 +139,19 @@ class Outbox(Generic[Item]):
         self._poller = threading.Thread(target=self._poll, name="outbox", daemon=True)
         self._poller.start()
         atexit.register(self._close_at_exit)
+
+    def check(self, topic: str, timeout: timedelta) -> None:
+        """Asks Kafka now whether the topic is there, for a caller who would rather know at once than wait.
+
+        Raises:
+            Unavailable: no broker answered in time, or none has the topic.
+        """
+        try:
+            known = self._producer.list_topics(topic, timeout.total_seconds()).topics[topic].error
+        except KafkaException as silent:
+            raise Unavailable(f"Kafka does not answer: {self._trouble or _told(silent.args[0])}") from silent
+        if known is not None:
+            raise Unavailable(f"topic {topic}: {known.str()}")
 
     def put(self, letter: Letter, item: Item, settle: Settle | None = None) -> None:
         """Takes one message; waits while there is no room.

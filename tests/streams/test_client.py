@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
 import subprocess
 import sys
@@ -18,10 +17,11 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from infra.broker import broker_command, wait_for_broker
+from infra.embedded import EmbeddedBroker
 from schemas.published import PoolCommand, ProfileCommand, UsageEvent
 from streams.client import (
     CommandPublisher,
+    Delivered,
     InvalidEvent,
     LatencyPublisher,
     PublishFailed,
@@ -39,39 +39,12 @@ PARTITIONS = 4
 A_REQUEST = {"tenant": "acme", "pool": "p", "input_tokens": 10, "output_tokens": 5}
 
 
-class Broker:
-    """A broker of one test's own, that may be killed and started again on the same port and data."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        self._ports = [one.getsockname()[1] for one in sockets]
-        for one in sockets:
-            one.close()
-        self.bootstrap = f"127.0.0.1:{self._ports[0]}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = broker_command(
-            self._directory / "data", self._directory / "logs", port=self._ports[0], controller_port=self._ports[1], heap_mb=256
-        )
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        process = self._process
-        wait_for_broker({"bootstrap.servers": self.bootstrap}, timeout_s=60, gone=lambda: process.poll() is not None)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-
-
 @pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    broker = Broker(tmp_path)
-    broker.start()
-    create(broker.bootstrap, "bourse.usage")
-    yield broker
-    broker.kill()
+def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
+    """One that may be killed; it starts again on the same port and data."""
+    with EmbeddedBroker(tmp_path) as running:
+        create(running.bootstrap, "bourse.usage")
+        yield running
 
 
 def create(bootstrap: str, *topics: str) -> None:
@@ -79,6 +52,10 @@ def create(bootstrap: str, *topics: str) -> None:
     made = admin.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1) for topic in topics])
     for topic in topics:
         made[topic].result(timeout=30)
+    # Every broker learns of a new topic a moment after its controller.
+    deadline = time.monotonic() + 30
+    while not all(len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == PARTITIONS for topic in topics):
+        assert time.monotonic() < deadline, f"{topics} did not appear"
 
 
 def settings_for(bootstrap: str, tmp_path: Path, prefix: str = "bourse.") -> Settings:
@@ -86,11 +63,11 @@ def settings_for(bootstrap: str, tmp_path: Path, prefix: str = "bourse.") -> Set
 
 
 @pytest.fixture
-def settings(bootstrap: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+def settings(broker: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     """Topics of this test's own on the session's broker."""
     prefix = f"{request.node.name[:40].replace('[', '-').replace(']', '')}-{time.monotonic_ns()}."
-    create(bootstrap, *(prefix + name for name in ("usage", "latency", "profiles")))
-    return settings_for(bootstrap, tmp_path, prefix)
+    create(broker, *(prefix + name for name in ("usage", "latency", "profiles")))
+    return settings_for(broker, tmp_path, prefix)
 
 
 def everything(bootstrap: str, topic: str) -> list[Message]:
@@ -118,13 +95,13 @@ def ids(messages: list[Message]) -> list[str]:
     return [decode(message.value() or b"").id for message in messages]  # type: ignore[attr-defined]  these topics hold only events with an id
 
 
-def test_events_stand_at_home_with_defaults_filled_in(settings: Settings, bootstrap: str) -> None:
+def test_events_stand_at_home_with_defaults_filled_in(settings: Settings, broker: str) -> None:
     tenants = ["acme", "büro", "x" * 128, "tenant-7"]
     before = time.time_ns() // 1_000_000
     with UsagePublisher(settings, source="vllm-7") as publisher:
         given = [publisher.publish(A_REQUEST, tenant=tenant) for tenant in tenants]
         publisher.publish(A_REQUEST, id="mine", source="other", time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    found = {decode(m.value() or b""): m for m in everything(bootstrap, settings.topic("usage"))}
+    found = {decode(m.value() or b""): m for m in everything(broker, settings.topic("usage"))}
     assert {event.id for event in found} == {*given, "mine"}  # type: ignore[attr-defined]  usage events
     for event, message in found.items():
         assert isinstance(event, UsageEvent)
@@ -137,7 +114,7 @@ def test_events_stand_at_home_with_defaults_filled_in(settings: Settings, bootst
             assert before <= event.time <= time.time_ns() // 1_000_000
 
 
-def test_json_and_latency_and_commands(settings: Settings, bootstrap: str) -> None:
+def test_json_and_latency_and_commands(settings: Settings, broker: str) -> None:
     with UsagePublisher(settings, source="s", encoding="json") as usage:
         usage.publish(A_REQUEST, id="u1", time=5)
     with LatencyPublisher(settings, source="s") as latency:
@@ -147,12 +124,12 @@ def test_json_and_latency_and_commands(settings: Settings, bootstrap: str) -> No
     with CommandPublisher(settings) as commands:
         assert commands.publish(pool) == "c1"
         assert asyncio.run(commands.publish_async(profile)) == "c2"
-    (message,) = everything(bootstrap, settings.topic("usage"))
+    (message,) = everything(broker, settings.topic("usage"))
     said = json.loads(message.value() or b"")
     assert said["id"] == "u1"
     assert UsageEvent.model_validate(said) == UsageEvent(source="s", id="u1", time=5, **A_REQUEST)  # type: ignore[arg-type]  a plain dict
-    assert ids(everything(bootstrap, settings.topic("latency"))) == ["l1"]
-    held = everything(bootstrap, settings.topic("profiles"))
+    assert ids(everything(broker, settings.topic("latency"))) == ["l1"]
+    held = everything(broker, settings.topic("profiles"))
     assert [decode(m.value() or b"") for m in held] == [pool, profile]
     assert {m.key() for m in held} == {b"p"}
 
@@ -170,15 +147,14 @@ def test_json_and_latency_and_commands(settings: Settings, bootstrap: str) -> No
         ({"source": None}, "source"),
     ],
 )
-def test_invalid_events_are_refused_before_anything_is_sent(settings: Settings, bootstrap: str, wrong: dict, named: str) -> None:
-    with UsagePublisher(settings, source="s") as publisher:
+def test_invalid_events_are_refused_before_anything_is_sent(broker: str, tmp_path: Path, wrong: dict, named: str) -> None:
+    with UsagePublisher(settings_for(broker, tmp_path), source="s") as publisher:
         with pytest.raises(InvalidEvent, match=named):
             publisher.publish(A_REQUEST, **wrong)
-        assert publisher.flush().acknowledged == 0
-    assert everything(bootstrap, settings.topic("usage")) == []
+        assert publisher.flush() == Delivered(acknowledged=0, failed=0, in_flight=0)
 
 
-def test_many_threads_publish_through_one_publisher(settings: Settings, bootstrap: str) -> None:
+def test_many_threads_publish_through_one_publisher(settings: Settings, broker: str) -> None:
     said: list[str] = []
 
     def work(number: int) -> None:
@@ -191,25 +167,25 @@ def test_many_threads_publish_through_one_publisher(settings: Settings, bootstra
         for thread in threads:
             thread.join()
         assert publisher.flush().acknowledged == 2000
-    assert sorted(ids(everything(bootstrap, settings.topic("usage")))) == sorted(said)
+    assert sorted(ids(everything(broker, settings.topic("usage")))) == sorted(said)
 
 
-def test_async_publishing_waits_for_each_acknowledgement(settings: Settings, bootstrap: str) -> None:
+def test_async_publishing_waits_for_each_acknowledgement(settings: Settings, broker: str) -> None:
     async def work() -> list[str]:
         with UsagePublisher(settings, source="s", max_pending=50) as publisher:
             return await asyncio.gather(*(publisher.publish_async(A_REQUEST) for _ in range(200)))
 
     said = asyncio.run(work())
-    assert sorted(ids(everything(bootstrap, settings.topic("usage")))) == sorted(said)
+    assert sorted(ids(everything(broker, settings.topic("usage")))) == sorted(said)
 
 
-def test_a_topic_that_does_not_exist_is_an_error_and_no_topic_is_made(bootstrap: str, tmp_path: Path) -> None:
-    publisher = UsagePublisher(settings_for(bootstrap, tmp_path, "typo."), source="s", delivery_timeout=timedelta(seconds=2))
+def test_a_topic_that_does_not_exist_is_an_error_and_no_topic_is_made(broker: str, tmp_path: Path) -> None:
+    publisher = UsagePublisher(settings_for(broker, tmp_path, "typo."), source="s", delivery_timeout=timedelta(seconds=2))
     publisher.publish(A_REQUEST, id="kept")
     with pytest.raises(UndeliveredError, match="1 events were not acknowledged") as raised:
         publisher.close()
     assert [event.id for event in raised.value.events] == ["kept"]  # type: ignore[attr-defined]  usage events
-    assert "typo.usage" not in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    assert "typo.usage" not in AdminClient({"bootstrap.servers": broker}).list_topics(timeout=10).topics
 
 
 def test_without_a_broker_publishers_wait_then_say_why_and_hand_everything_back(tmp_path: Path) -> None:
@@ -244,7 +220,7 @@ def test_without_a_broker_publishers_wait_then_say_why_and_hand_everything_back(
         publisher.publish(A_REQUEST)
 
 
-def test_killing_the_broker_while_publishing_loses_and_doubles_nothing(own_broker: Broker, tmp_path: Path) -> None:
+def test_killing_the_broker_while_publishing_loses_and_doubles_nothing(own_broker: EmbeddedBroker, tmp_path: Path) -> None:
     acknowledged: list[str] = []
     said: list[str] = []
     stop = threading.Event()
@@ -281,16 +257,16 @@ def test_killing_the_broker_while_publishing_loses_and_doubles_nothing(own_broke
     assert sorted(ids(everything(own_broker.bootstrap, "bourse.usage"))) == sorted(said)
 
 
-def test_a_program_that_forgets_to_close_still_delivers(settings: Settings, bootstrap: str, tmp_path: Path) -> None:
+def test_a_program_that_forgets_to_close_still_delivers(settings: Settings, broker: str, tmp_path: Path) -> None:
     program = (
         "from streams.client import UsagePublisher\n"
         "from streams.settings import Settings\n"
-        f"s = Settings(home={str(tmp_path)!r}, kafka={bootstrap!r}, topic_prefix={settings.topic_prefix!r})\n"
+        f"s = Settings(home={str(tmp_path)!r}, kafka={broker!r}, topic_prefix={settings.topic_prefix!r})\n"
         "p = UsagePublisher(s, source='s')\n"
         "for n in range(100): p.publish(tenant='acme', pool='p', input_tokens=1, output_tokens=1, id=str(n))\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
-    assert len(everything(bootstrap, settings.topic("usage"))) == 100
+    assert len(everything(broker, settings.topic("usage"))) == 100
 
 
 def test_on_delivery_may_fail_without_stopping_acknowledgements(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
