@@ -11,8 +11,14 @@ import faust
 from faust.types import TP
 
 from streams.app import build_app, run_app
+from streams.door import Door
 from streams.errors import BadInput
+from streams.roles.clock import Clock
 from streams.roles.engine import Engine
+from streams.roles.intake import Intake
+from streams.roles.meter import Meter
+from streams.roles.sink import Sink
+from streams.schema_registry import SchemaRegistry
 from streams.settings import Settings
 from streams.transport import Batch, Committed, attach
 from streams.web import serve_state
@@ -115,10 +121,34 @@ def _tls(settings: Settings) -> ssl.SSLContext:
 def _consume(app: faust.App, topics: list[str], take: Callable[[Batch], Awaitable[None]]) -> None:
     """The one agent of a role: batch after batch, in order."""
 
-    @app.agent(app.topic(*topics))
+    @app.agent(app.topic(*topics), name=f"{app.conf.id} {' '.join(topics)}")
     async def batches(stream: Any) -> None:
         async for batch in stream:
             await take(batch)
+
+
+def _door(settings: Settings) -> Door:
+    return Door(
+        max_event_bytes=settings.max_event_bytes,
+        max_ahead_ms=settings.max_ahead_ms,
+        max_age_ms=settings.max_age_ms,
+        registry=None if settings.schema_registry is None else SchemaRegistry(settings.schema_registry),
+    )
+
+
+def _clock(app: faust.App, settings: Settings) -> None:
+    role = Clock(app, settings)
+    _consume(app, role.topics, role.take)
+
+
+def _meter(app: faust.App, settings: Settings) -> None:
+    role = Meter(app, settings, _door(settings))
+    _consume(app, role.topics, role.take)
+
+
+def _intake(app: faust.App, settings: Settings) -> None:
+    role = Intake(app, settings, _door(settings))
+    _consume(app, role.topics, role.take)
 
 
 def _engine(app: faust.App, settings: Settings) -> None:
@@ -134,4 +164,16 @@ def _engine(app: faust.App, settings: Settings) -> None:
     serve_state(app, table, role)
 
 
-ROLES: dict[str, Callable[[faust.App, Settings], None]] = {"engine": _engine}
+def _sink(app: faust.App, settings: Settings) -> None:
+    role = Sink(app, settings, _door(settings))
+    for topic in role.topics:
+        _consume(app, [topic], role.take)
+
+
+ROLES: dict[str, Callable[[faust.App, Settings], None]] = {
+    "clock": _clock,
+    "meter": _meter,
+    "intake": _intake,
+    "engine": _engine,
+    "sink": _sink,
+}
