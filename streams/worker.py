@@ -13,15 +13,9 @@ from faust.types import TP
 from streams.app import build_app, run_app
 from streams.door import Door
 from streams.errors import BadInput
-from streams.roles.clock import Clock
-from streams.roles.engine import Engine
-from streams.roles.intake import Intake
-from streams.roles.meter import Meter
-from streams.roles.sink import Sink
 from streams.schema_registry import SchemaRegistry
 from streams.settings import Settings
 from streams.transport import Batch, Committed, attach
-from streams.web import serve_state
 
 STATE_TABLE = "state"
 """Name of the engine's table of snapshots; its changelog topic is `<group>-state-changelog`."""
@@ -137,21 +131,30 @@ def _door(settings: Settings) -> Door:
 
 
 def _clock(app: faust.App, settings: Settings) -> None:
+    from streams.roles.clock import Clock  # noqa: PLC0415  see ROLES
+
     role = Clock(app, settings)
     _consume(app, role.topics, role.take)
 
 
 def _meter(app: faust.App, settings: Settings) -> None:
+    from streams.roles.meter import Meter  # noqa: PLC0415  see ROLES
+
     role = Meter(app, settings, _door(settings))
     _consume(app, role.topics, role.take)
 
 
 def _intake(app: faust.App, settings: Settings) -> None:
+    from streams.roles.intake import Intake  # noqa: PLC0415  see ROLES
+
     role = Intake(app, settings, _door(settings))
     _consume(app, role.topics, role.take)
 
 
 def _engine(app: faust.App, settings: Settings) -> None:
+    from streams.roles.engine import Engine  # noqa: PLC0415  see ROLES
+    from streams.web import serve_state  # noqa: PLC0415  see ROLES
+
     table = app.Table(STATE_TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     role = Engine(
         app,
@@ -165,6 +168,8 @@ def _engine(app: faust.App, settings: Settings) -> None:
 
 
 def _sink(app: faust.App, settings: Settings) -> None:
+    from streams.roles.sink import Sink  # noqa: PLC0415  see ROLES
+
     role = Sink(app, settings, _door(settings))
     for topic in role.topics:
         _consume(app, [topic], role.take)
@@ -177,3 +182,4 @@ ROLES: dict[str, Callable[[faust.App, Settings], None]] = {
     "engine": _engine,
     "sink": _sink,
 }
+"""Builders of the roles. Each imports what it needs itself: five workers start at once on few cores, and an import is most of it."""
