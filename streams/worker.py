@@ -182,4 +182,4 @@ ROLES: dict[str, Callable[[faust.App, Settings], None]] = {
     "engine": _engine,
     "sink": _sink,
 }
-"""Builders of the roles. Each imports what it needs itself: five workers start at once on few cores, and an import is most of it."""
+"""Builders of the roles. Each imports what it needs: five workers start at once on few cores, and importing is most of it."""
