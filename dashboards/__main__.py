@@ -28,6 +28,8 @@ def main() -> int:
     try:
         settings = Settings.load()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        for library in ("urllib3", "clickhouse_connect"):
+            logging.getLogger(library).setLevel(logging.ERROR)  # they warn of each failed try; the store tells of an outage once
         port = settings.port_of("dashboard", settings.dashboard_port)
         server = make_server(settings.host, port, build_app(settings).server, threaded=True, request_handler=QuietHandler)
     except UserError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from flask import Response, jsonify
 from dashboards.panels import PANELS, Panel
 from dashboards.store import Store, StoreAway
 from streams.settings import Settings
-
-log = logging.getLogger(__name__)
 
 REFRESH_MS = 2000
 PERIODS = (30, 120, 720)
@@ -111,7 +108,6 @@ def _fill_selector(app: Dash, store: Store) -> None:
             names = [row["pool"] for row in store.query("pools")]
             latest = store.query("latest", pool=chosen) if chosen else []
         except StoreAway as away:
-            log.warning("%s", away)
             return no_update, no_update, _away(away), "banner", no_update
         kept = chosen if chosen in names else next(iter(names), None)
         as_of = f"latest closed period: {latest[0]['period_start']:%H:%M:%S UTC, %e %B %Y}" if latest else "no closed period yet"

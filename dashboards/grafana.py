@@ -1,4 +1,4 @@
-"""`python -m dashboards.grafana` writes grafana/tokenbourse.json: the same panels from the same SQL, for the ClickHouse data source."""
+"""`python -m dashboards.grafana` writes grafana/tokenbourse.json: the same panels and SQL for the ClickHouse data source."""
 
 from __future__ import annotations
 

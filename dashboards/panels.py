@@ -17,6 +17,7 @@ Figure = dict[str, Any]
 # Paul Tol's "muted" scheme: nine colours that stay apart for colour-blind readers, and a grey for the rest.
 COLOURS = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499")
 REST_COLOUR = "#C4C8CF"
+NOTHING_YET = "No closed period to show yet"
 INK, FAINT = "#1F2733", "#E6E9EE"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -47,7 +48,7 @@ class Lines:
                 zip(self.series.items(), ("#332288", "#CC6677", "#117733"), ("solid", "dash", "dot"), strict=False)
             )
         ]
-        return _figure(traces, {"ticksuffix": f" {self.unit}", "rangemode": "tozero"})
+        return _figure(traces if rows else [], {"ticksuffix": f" {self.unit}", "rangemode": "tozero"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class Table:
         """An HTML table; numbers are right-aligned, the unit stands in the heading."""
         heading = [html.Th([column.heading, html.Small(column.unit)], className=_alignment(column)) for column in self.columns]
         body = [html.Tr([self._cell(column, row) for column in self.columns]) for row in rows]
+        if not rows:
+            body = [html.Tr(html.Td(NOTHING_YET, colSpan=len(self.columns), className="nothing"))]
         return html.Table([html.Thead(html.Tr(heading)), html.Tbody(body)], className="rows")
 
     def _cell(self, column: Column, row: Row) -> Component:
@@ -250,6 +253,6 @@ def _figure(traces: list[dict[str, Any]], y_axis: dict[str, Any]) -> Figure:
         layout |= {
             "xaxis": {"visible": False},
             "yaxis": {"visible": False},
-            "annotations": [{"text": "No closed period yet", "showarrow": False, "font": {"size": 16, "color": "#6B7686"}}],
+            "annotations": [{"text": NOTHING_YET, "showarrow": False, "font": {"size": 16, "color": "#6B7686"}}],
         }
     return {"data": traces, "layout": layout}

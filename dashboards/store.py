@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
 
+from streams.clickhouse import connect
 from streams.settings import Settings
 
+log = logging.getLogger(__name__)
+
 SQL = Path(__file__).parent / "sql"
-CONNECT_S, ANSWER_S = 2, 20
-"""A page that refreshes every two seconds says soon that ClickHouse is away, but lets a large query finish."""
 
 Row = dict[str, Any]
 
@@ -31,13 +33,14 @@ def statement(name: str) -> str:
 
 
 class Store:
-    """Runs the dashboard's queries. Thread-safe: connections are pooled, no query shares a session with another."""
+    """Runs the dashboard's queries. Thread-safe: connections are pooled, and queries without a session may run side by side."""
 
     def __init__(self, settings: Settings) -> None:
         self.url = settings.shown("clickhouse") or settings.clickhouse_url
         self._settings = settings
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._failure: str | None = None
 
     def query(self, name: str, **parameters: object) -> list[Row]:
         """Rows of `sql/<name>.sql`, each a dict of its columns.
@@ -46,29 +49,38 @@ class Store:
             StoreAway: no answer, or a refusal.
         """
         try:
-            return list(self._connected().query(statement(name), parameters=parameters).named_results())
-        except ClickHouseError as error:
-            with self._lock:
+            rows = list(self._connected().query(statement(name), parameters=parameters).named_results())
+        except (ClickHouseError, HTTPError) as error:
+            raise StoreAway(self._note(_told(self.url, error))) from error
+        self._note(None)
+        return rows
+
+    def _note(self, failure: str | None) -> str:
+        """Logs the beginning and the end of an outage, and connects anew after it."""
+        with self._lock:
+            if failure is not None:
                 self._client = None
-            raise StoreAway(f"ClickHouse at {self.url}: {_first_line(error)}") from error
+            if (failure is None) != (self._failure is None):
+                log.warning("%s", failure or f"ClickHouse at {self.url} answers again")
+            self._failure = failure
+        return failure or ""
 
     def _connected(self) -> Client:
         with self._lock:
             if self._client is None:
-                settings = self._settings
-                self._client = clickhouse_connect.get_client(
-                    dsn=settings.clickhouse_url,
-                    username=settings.clickhouse_user,
-                    password=settings.clickhouse_password.get_secret_value(),
-                    database=settings.clickhouse_database,
-                    connect_timeout=CONNECT_S,
-                    send_receive_timeout=ANSWER_S,
-                    query_retries=0,
-                    autogenerate_session_id=False,
-                )
+                client = connect(self._settings)
+                client.database = self._settings.clickhouse_database
+                self._client = client
             return self._client
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return text.splitlines()[0][:300]
+def _told(url: str, error: BaseException) -> str:
+    """What is wrong, without the names of the classes that noticed it."""
+    links = [error]
+    while (cause := links[-1].__cause__ or links[-1].__context__) is not None:
+        links.append(cause)
+    silent = next((link for link in links if isinstance(link, HTTPError | OSError)), None)
+    if silent is not None:
+        system = next((link.strerror for link in reversed(links) if isinstance(link, OSError) and link.strerror), None)
+        return f"ClickHouse at {url} does not answer" + (f" ({system})" if system else "")
+    return f"ClickHouse at {url} refuses a query: {(str(error) or type(error).__name__).splitlines()[0][:300]}"

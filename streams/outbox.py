@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.errors import Unavailable
 from streams.settings import Settings
+from streams.topics import INPUT_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,9 @@ Handed_co = TypeVar("Handed_co", covariant=True)
 Headers = Sequence[tuple[str, bytes]]
 Settle = Callable[[str | None], None]
 
-MAX_MESSAGE_BYTES = 8 << 20
-"""Largest message the producer takes: the most that Settings.max_event_bytes allows. What is larger than that setting must still
-reach the topic, so that it becomes a dead letter instead of an error that only its publisher sees."""
+MAX_MESSAGE_BYTES = INPUT_BYTES
+"""Largest message the producer takes: what the topics take. An event larger than Settings.max_event_bytes must still reach its
+topic, so that it becomes a dead letter instead of an error that only its publisher sees."""
 
 POLL_S = 0.1
 """How long the delivery thread waits for acknowledgements before it looks whether it shall end."""
