@@ -194,6 +194,14 @@ def test_a_forward_that_may_be_a_repetition_is_judged_by_its_origin(origin: Orig
     assert rows(reports)[0][3] == 1 + counted
 
 
+def test_what_was_forwarded_before_a_crash_is_known_after_it() -> None:
+    note = MeterNote(tick=5, window=40, before=4, origins=((0, 50),))
+    meter = usage_meter(note, ticks=1)
+    meter.observe_forwarded(usage("x"), Origin(0, 50, again=True))
+    assert meter.tick(6, 60) == []
+    assert meter.note().origins == ((0, 50),)
+
+
 def test_a_note_keeps_the_origins_that_were_heard_last() -> None:
     meter = usage_meter()
     for partition in range(ORIGINS_KEPT + 2):
