@@ -91,7 +91,7 @@ def encode(event: Event) -> bytes:
 
 
 def _write_nullable(stream: io.BytesIO, values: list[int | None]) -> None:
-    """Writes an array of longs that may be null, as fastavro does, in a sixth of its time.
+    """Writes an array of longs that may be null, as fastavro does, in less than half of its time.
 
     fastavro tries each value against the union's branches. But the branch stands before its value as a varint, as a long does: 0 is
     null, 1 says that a long follows. So [5, null] is written as the longs 1, 5, 0 in an array that counts two items.

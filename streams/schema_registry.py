@@ -8,10 +8,9 @@ nothing may become a dead letter for it, and nothing may be passed over.
 import asyncio
 import json
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-import httpx
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient, SchemaRegistryError
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException
@@ -19,6 +18,8 @@ from fastavro.schema import SchemaParseException
 from schemas.avro import record
 from schemas.model import Event
 from schemas.published import LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
+
+Answer = TypeVar("Answer")
 
 CONFLUENT_MAGIC = 0
 CONFLUENT_HEADER_BYTES = 5
@@ -112,26 +113,24 @@ class SchemaRegistry:
         self._unusable = {number: kept for number, kept in self._unusable.items() if kept[0] > now}
 
     def _fetch(self, number: int) -> Any:
-        try:
-            found = self._client.get_schema(number)
-            if found.schema_type != "AVRO":
-                raise UnusableSchema(f"schema id {number} is {found.schema_type}, not AVRO")
-            named: dict[str, Any] = {}
-            for reference in found.references or []:
-                self._load(reference, named)
-            return parse_schema(_as_stored(json.loads(found.schema_str or "")), named)
-        except (SchemaRegistryError, httpx.HTTPError) as error:
-            raise _what_it_means(error, f"schema id {number}") from error
-        except (ValueError, KeyError, TypeError, RecursionError, SchemaParseException) as error:
-            raise UnusableSchema(f"schema id {number} is no Avro schema: {error}") from error
+        what = f"schema id {number}"
+        found = _asked(what, lambda: self._client.get_schema(number))
+        if found.schema_type != "AVRO":
+            raise UnusableSchema(f"{what} is {found.schema_type}, not AVRO")
+        named: dict[str, Any] = {}
+        for reference in found.references or []:
+            self._load(what, reference, named)
+        return _parsed(what, found, named)
 
-    def _load(self, reference: SchemaReference, named: dict[str, Any]) -> None:
-        if reference.subject is None or reference.version is None:
-            raise ValueError(f"the reference {reference.name} names no subject or no version")
-        found = self._client.get_version(reference.subject, reference.version).schema
+    def _load(self, what: str, reference: SchemaReference, named: dict[str, Any]) -> None:
+        """Adds the types of a schema that another one refers to."""
+        subject, version = reference.subject, reference.version
+        if subject is None or version is None:
+            raise UnusableSchema(f"{what}: its reference {reference.name} names no subject or no version")
+        found = _asked(f"{what}: {subject} version {version}", lambda: self._client.get_version(subject, version)).schema
         for inner in found.references or []:
-            self._load(inner, named)
-        parse_schema(_as_stored(json.loads(found.schema_str or "")), named)
+            self._load(what, inner, named)
+        _parsed(what, found, named)
 
     def register(self, topic_prefix: str) -> dict[str, int]:
         """Registers what may be published; does nothing to what is registered already. Returns subject -> schema id.
@@ -148,27 +147,37 @@ class SchemaRegistry:
             f"{topic_prefix}profiles-bourse.Pool": PoolCommand,
             f"{topic_prefix}profiles-bourse.Profile": ProfileCommand,
         }
-        registered: dict[str, int] = {}
-        for subject, model in subjects.items():
-            try:
-                registered[subject] = self._client.register_schema(subject, Schema(json.dumps(record(model)), "AVRO"))
-            except (SchemaRegistryError, httpx.HTTPError) as error:
-                raise _what_it_means(error, subject) from error
-        return registered
+        return {subject: self._register(subject, model) for subject, model in subjects.items()}
+
+    def _register(self, subject: str, model: type[Event]) -> int:
+        schema = Schema(json.dumps(record(model)), "AVRO")
+        return _asked(subject, lambda: self._client.register_schema(subject, schema))
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
 
 
-def _what_it_means(error: Exception, what: str) -> Exception:
-    if isinstance(error, SchemaRegistryError):
+def _asked(what: str, ask: Callable[[], Answer]) -> Answer:
+    try:
+        return ask()
+    except SchemaRegistryError as error:
         status = error.http_status_code
         if status == _NOT_FOUND:
-            return UnusableSchema(f"{what} is not registered")
+            raise UnusableSchema(f"{what} is not registered") from error
         if status < _SERVER_ERRORS and status != _TOO_MANY and status not in _DENIED:
-            return UnusableSchema(f"{what}: the registry refuses it: {error.error_message}")
-    return RegistryUnavailable(f"{what}: the schema registry does not answer: {str(error) or type(error).__name__}")
+            raise UnusableSchema(f"{what}: the registry refuses it: {error.error_message}") from error
+        raise RegistryUnavailable(f"{what}: the schema registry does not answer: {error}") from error
+    except Exception as error:  # the client lets its HTTP library's errors through, which differ by the client's release
+        reason = str(error) or type(error).__name__
+        raise RegistryUnavailable(f"{what}: the schema registry does not answer: {reason}") from error
+
+
+def _parsed(what: str, found: Schema, named: dict[str, Any]) -> Any:
+    try:
+        return parse_schema(_as_stored(json.loads(found.schema_str or "")), named)
+    except (ValueError, KeyError, TypeError, RecursionError, SchemaParseException) as error:
+        raise UnusableSchema(f"{what} is no Avro schema: {error}") from error
 
 
 def _as_stored(schema: Any) -> Any:
