@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
+import lz4.frame
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.datatypes.registry import get_from_name
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.common import write_leb128
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.insert import InsertContext
-from clickhouse_connect.driver.transform import NativeTransform
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 from urllib3.exceptions import HTTPError
 
@@ -85,22 +86,31 @@ def _type(name: str) -> ClickHouseType:
 def native_block(table: str, names: Sequence[str], types: Sequence[str], columns: Sequence[Sequence[Any]]) -> bytes:
     """`INSERT INTO … FORMAT Native` with all rows as one block, compressed with LZ4: the body of a request.
 
+    clickhouse-connect's `insert` cuts its data into blocks of 2 MB, and imports pandas to see whether it is some: 1.5 s and
+    80 MB of a sink. The bytes of each column are written by its own column types.
+
+    Args:
+        table: quoted.
+        names: of the columns.
+        types: of the columns, as ClickHouse writes them.
+        columns: not empty, equally long.
+
     Raises:
         Exception: whatever the serialization of a column raises: a value is not of its column's type.
     """
-    context = InsertContext(
-        table,
-        names,
-        [_type(name) for name in types],
-        columns,
-        column_oriented=True,
-        compression="lz4",
-        block_size=len(columns[0]),  # clickhouse-connect would cut blocks at 2 MB
-    )
-    body = b"".join(NativeTransform.build_insert(context))
-    if context.insert_exception is not None:
-        raise context.insert_exception
-    return body
+    listed = ", ".join(f"`{name}`" for name in names)
+    block = bytearray(f"INSERT INTO {table} ({listed}) FORMAT Native\n".encode())
+    kinds = [_type(name) for name in types]
+    context = InsertContext(table, names, kinds)
+    write_leb128(len(columns), block)
+    write_leb128(len(columns[0]), block)
+    for name, kind, column in zip(names, kinds, columns, strict=True):
+        for text in (name.encode(), kind.insert_name.encode()):
+            write_leb128(len(text), block)
+            block += text
+        context.start_column(name)
+        kind.write_column(column, block, context)
+    return bytes(lz4.frame.compress(block))
 
 
 def send_block(client: Client, body: bytes) -> None:

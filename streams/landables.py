@@ -8,16 +8,19 @@ skipped (it would be lost) nor retried (it would not change): the sink stops and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NoReturn, cast
+from functools import cache
+from typing import Any, Literal, NoReturn
 
-from schemas.clickhouse import JOURNAL
+from schemas.clickhouse import JOURNAL, tables
+from schemas.dead_letters import DeadLetter
 from schemas.evolution import registry
-from schemas.model import Event, Landing, Table
+from schemas.facts import Fact
+from schemas.model import Event
 from schemas.published import LatencyEvent, UsageEvent
 from streams.codecs import HEADER_BYTES, MAGIC, UnreadableRecord, decode
 from streams.dead_letters import Record
 from streams.door import Door
-from streams.landing import BrokenRecordError, Collected, JournalRecord, Landable
+from streams.landing import BrokenRecordError, Collected, Landable, values_getter
 from streams.partitioning import home_partition
 from streams.roles.meter_partition import FORWARDED_HEADER
 from streams.ticks import is_tick
@@ -34,23 +37,22 @@ def read_inputs(door: Door, kind: Literal["usage", "latency"], partitions: int) 
     becomes a dead letter, by the meter, and lands as such. Ticks are no events.
     """
     model = UsageEvent if kind == "usage" else LatencyEvent
-    table = cast("Table", model.TABLE).name
+    table, values = _table_of(model)
 
     def read(collected: Collected, partition: int, records: Iterable[Record]) -> None:
         items = collected.of(table)
         before = len(items)
         for record in records:
-            headers = record.headers
+            headers, key = record.headers, record.key
             if headers and is_tick(headers):
                 continue
-            key = record.key
             event = door.read(kind, record.value, headers, key, record.timestamp)
             if not isinstance(event, model):
                 continue
             # The door takes only a key that is the tenant's, or none: hashing it saves encoding the tenant.
             at_home = home_partition(key or event.tenant.encode(), partitions) == partition
             if at_home or any(name == FORWARDED_HEADER for name, _ in headers):
-                items.append(Landable(partition, record.offset, event))
+                items.append(Landable(partition, record.offset, values(event)))
         collected.rows += len(items) - before
 
     return read
@@ -63,23 +65,25 @@ def read_facts(topic: str) -> Reader:
         for record in records:
             if _has_table(record.value):
                 event = _decoded(topic, partition, record)
-                table = event.TABLE
-                if table is None or table.landing is not Landing.FACT:
+                if not isinstance(event, Fact):
                     _stop(topic, partition, record, f"a {event.KIND} is no fact")
-                collected.add_fact(table.name, Landable(partition, record.offset, event), _rows_of(event))
+                table, values = _table_of(type(event))
+                fact = (event.journal_offset, event.fact_index)
+                collected.add(table, Landable(partition, record.offset, values(event), fact), _rows_of(event))
 
     return read
 
 
 def read_dead_letters(topic: str) -> Reader:
     """For `dead-letters`: a row for each."""
+    table, values = _table_of(DeadLetter)
 
     def read(collected: Collected, partition: int, records: Iterable[Record]) -> None:
         for record in records:
             event = _decoded(topic, partition, record)
-            if event.TABLE is None:
+            if not isinstance(event, DeadLetter):
                 _stop(topic, partition, record, f"a {event.KIND} is no dead letter")
-            collected.add(event.TABLE.name, Landable(partition, record.offset, event), 1)
+            collected.add(table, Landable(partition, record.offset, values(event)), 1)
 
     return read
 
@@ -90,10 +94,17 @@ def read_journal(topic: str) -> Reader:
     def read(collected: Collected, partition: int, records: Iterable[Record]) -> None:
         for record in records:
             event = _decoded(topic, partition, record)
-            row = JournalRecord(getattr(event, "pool", ""), event.KIND, event.model_dump_json(), record.timestamp)
-            collected.add(JOURNAL.name, Landable(partition, record.offset, row), 1)
+            values = (getattr(event, "pool", ""), event.KIND, event.model_dump_json(), record.timestamp)  # of JOURNAL_COLUMNS
+            collected.add(JOURNAL.name, Landable(partition, record.offset, values), 1)
 
     return read
+
+
+@cache
+def _table_of(model: type[Event]) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
+    """The name of a model's table, and what makes an event's values for it."""
+    ddl = next(ddl for ddl in tables("") if ddl.model is model)
+    return ddl.name, values_getter(ddl)
 
 
 def _has_table(value: bytes | None) -> bool:
