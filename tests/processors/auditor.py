@@ -1,0 +1,387 @@
+"""An auditor of the engine: reads a journal and its facts, and says what is wrong. Plain dictionaries and Python integers, no
+state, no code of the engine's; allocations are judged by the plain oracle.
+"""
+
+from collections import defaultdict
+
+from allocation_oracle import solve
+
+MILLION = 1_000_000
+LARGEST_TOKENS = 2**53
+TOPICS = ("latency", "usage")
+
+
+class AuditError(AssertionError):
+    """A fact that does not follow, or a rule that was broken."""
+
+
+def audit(journal, facts):
+    """Raises AuditError at the first thing that is wrong; else returns the closed (pool, period)s in their order."""
+    auditor = _Auditor()
+    by_offset = defaultdict(list)
+    for fact in facts:
+        by_offset[fact.journal_offset].append(fact)
+    require(len(facts) == sum(map(len, by_offset.values())), "facts")
+    ids = [(fact.journal_offset, fact.fact_index) for fact in facts]
+    require(ids == sorted(set(ids)), "ids of facts do not ascend")
+    for offset, record in journal:
+        auditor.take(record, by_offset.pop(offset, []))
+    require(not by_offset, f"facts of records that are not there: {list(by_offset)}")
+    for pool in auditor.pools.values():
+        pool.counts_each_token_once()
+    return auditor.closed
+
+
+def require(holds, what):
+    if not holds:
+        raise AuditError(what)
+
+
+def following(facts):
+    require(facts, "a fact is missing")
+    return facts.pop(0)
+
+
+class _Pool:
+    def __init__(self, period_s):
+        self.period_s = period_s
+        self.terms = []  # PoolSet, newest last
+        self.profiles = {}  # tenant -> [ProfileSet], newest last
+        self.open = None  # PeriodOpened
+        self.in_force = None  # PoolSet of the open period
+        self.allocation = {}  # tenant -> row of the open period
+        self.closed = -1
+        self.reports = []  # (period of the report's tick, tenant, used, requests), not yet in a closed period
+        self.counted = {}  # tenant -> [used, requests] of the open period's future row
+        self.metered = defaultdict(int)  # (tenant, period of tick) -> used, of all accepted reports
+        self.paid_out = defaultdict(int)  # tenant -> used in closed periods
+        self.last = defaultdict(int)  # tenant -> used in the last closed period
+        self.average = defaultdict(int)
+        self.spent = {}  # tenant -> (window_s, number, amount)
+
+    def counts_each_token_once(self):
+        """Closed periods, the open one and what waits for one to come, against all accepted reports."""
+        found = defaultdict(int, self.paid_out)
+        for tenant, (used, _) in self.counted.items() if self.open else ():
+            found[tenant] += used
+        for _, tenant, used, _ in self.reports:
+            found[tenant] += used
+        metered = defaultdict(int)
+        for (tenant, _), used in self.metered.items():
+            metered[tenant] += used
+        require({k: v for k, v in found.items() if v} == {k: v for k, v in metered.items() if v}, "tokens lost or doubled")
+
+
+class _Auditor:
+    def __init__(self):
+        self.tick, self.tick_ms, self.meters, self.grace = None, None, 0, 0
+        self.marks, self.reports, self.commands, self.pools, self.closed = {}, set(), set(), {}, []
+
+    def take(self, record, facts):
+        kind = record.KIND
+        facts = list(facts)
+        {
+            "tick": self.on_tick,
+            "meter_mark": self.on_mark,
+            "usage_sums": self.on_usage,
+            "pool": self.on_pool,
+            "profile": self.on_profile,
+            "latency_sums": lambda _record, _facts: None,
+        }[kind](record, facts)
+        require(not facts, f"facts that nobody expects: {facts[:1]}")
+
+    # Time
+
+    def on_tick(self, record, facts):
+        if self.tick is not None and record.tick <= self.tick:
+            return
+        first = self.tick is None
+        self.tick, self.tick_ms, self.meters, self.grace = (
+            record.tick,
+            record.tick_ms,
+            record.meter_partitions,
+            record.grace_ticks,
+        )
+        require(following(facts).KIND == "ticked", "ticked")
+        if first:
+            for name, pool in sorted(self.pools.items()):
+                if not self.fits(pool):
+                    refused = following(facts)
+                    require((refused.reason, refused.pool) == ("period_not_whole_ticks", name), "misfit")
+        self.periods(facts)
+
+    def on_mark(self, record, facts):
+        meter = (record.meter_topic, record.meter_partition)
+        if record.tick <= self.marks.get(meter, -1):
+            return
+        self.marks[meter] = record.tick
+        require(following(facts).KIND == "meter_marked", "meter_marked")
+        self.periods(facts)
+
+    def fits(self, pool):
+        return self.tick_ms is not None and pool.period_s * 1000 % self.tick_ms == 0
+
+    def ticks(self, pool):
+        return pool.period_s * 1000 // self.tick_ms
+
+    # Commands
+
+    def on_pool(self, record, facts):
+        if (record.pool, record.id) in self.commands:
+            return
+        self.commands.add((record.pool, record.id))
+        pool = self.pools.get(record.pool)
+        fact = following(facts)
+        reason = self.why_not_pool(record, pool)
+        if reason:
+            require((fact.KIND, fact.KIND == "command_refused" and fact.reason) == ("command_refused", reason), f"{reason}: {fact}")
+            return
+        require(fact.KIND == "pool_set", f"pool_set: {fact}")
+        require(fact.version == (len(pool.terms) if pool else 0) + 1, "version of a pool")
+        if pool is None:
+            pool = self.pools[record.pool] = _Pool(record.period_s)
+        pool.period_s = record.period_s
+        pool.terms.append(fact)
+        for name in ("capacity", "policy", "base_price", "reserve_price", "cached_weight", "forecaster"):
+            require(getattr(fact, name) == getattr(record, name), name)
+        require(fact.from_period > (pool.open.period if pool.open else -1), "a pool's version must hold from a period to come")
+
+    def why_not_pool(self, record, pool):
+        if self.tick_ms and record.period_s * 1000 % self.tick_ms:
+            return "period_not_whole_ticks"
+        if pool and self.fits(pool) and pool.period_s != record.period_s:
+            return "period_fixed"
+        elasticity = max((versions[-1].elasticity for versions in pool.profiles.values()), default=0) if pool else 0
+        return self.too_dear(record, elasticity)
+
+    @staticmethod
+    def too_dear(terms, elasticity):
+        dearest = max(terms.base_price, terms.reserve_price, 1, elasticity * terms.reserve_price // MILLION)
+        return "exceeds_money" if max(terms.capacity, 1) * dearest >= 2**63 else None
+
+    def on_profile(self, record, facts):
+        if (record.pool, record.id) in self.commands:
+            return
+        self.commands.add((record.pool, record.id))
+        pool = self.pools.get(record.pool)
+        fact = following(facts)
+        reason = "unknown_pool" if pool is None else self.why_not_profile(record, pool)
+        if reason:
+            require((fact.KIND, fact.KIND == "command_refused" and fact.reason) == ("command_refused", reason), f"{reason}: {fact}")
+            return
+        require(fact.KIND == "profile_set", f"profile_set: {fact}")
+        versions = pool.profiles.setdefault(record.tenant, [])
+        require(fact.version == len(versions) + 1, "version of a profile")
+        require(fact.from_period > (pool.open.period if pool.open else -1), "a profile must hold from a period to come")
+        versions.append(fact)
+        for name in ("base", "elasticity", "weight", "sla_ms", "tier"):
+            require(getattr(fact, name) == getattr(record, name), name)
+
+    def why_not_profile(self, record, pool):
+        bases = {tenant: versions[-1].base for tenant, versions in pool.profiles.items()}
+        before = bases.get(record.tenant, 0)
+        bases[record.tenant] = record.base
+        if record.base > before and sum(bases.values()) > pool.terms[-1].capacity:
+            return "oversubscribed"
+        return self.too_dear(pool.terms[-1], record.elasticity)
+
+    # Usage
+
+    def on_usage(self, record, facts):
+        meter = (record.meter_topic, record.meter_partition)
+        identity = (*meter, record.tick, record.pool, record.chunk)
+        if record.tick <= self.marks.get(meter, -1) or identity in self.reports:
+            return
+        self.reports.add(identity)
+        fact = following(facts)
+        pool = self.pools.get(record.pool)
+        if pool is None:
+            require(fact.KIND == "usage_unrouted", "usage_unrouted")
+            for column in ("tenant", "requests", "input_tokens", "cached_input_tokens", "output_tokens"):
+                require(getattr(fact, column) == getattr(record, column), column)
+            return
+        require(fact.KIND == "usage_counted", f"usage_counted: {fact}")
+        weight = (pool.in_force or pool.terms[-1]).cached_weight
+        period = (record.tick - 1) // self.ticks(pool) if self.fits(pool) else 0
+        for at, tenant in enumerate(record.tenant):
+            fresh = record.input_tokens[at] - record.cached_input_tokens[at]
+            used = fresh + record.cached_input_tokens[at] * weight // MILLION + record.output_tokens[at]
+            require((fact.tenant[at], fact.used[at], fact.requests[at]) == (tenant, used, record.requests[at]), "counted otherwise")
+            pool.metered[tenant, period] += used
+            row = (period, tenant, used, record.requests[at])
+            # It counts in the open period if it was used in it or before, else in one to come.
+            if pool.open and period <= pool.open.period:
+                counted = pool.counted.setdefault(tenant, [0, 0])
+                counted[0] += used
+                counted[1] += record.requests[at]
+            else:
+                pool.reports.append(row)
+
+    # Periods
+
+    def periods(self, facts):
+        for name, pool in sorted(self.pools.items()):
+            if not self.fits(pool):
+                continue
+            if pool.open is None:
+                if self.tick is not None and self.tick >= pool.terms[-1].from_period * self.ticks(pool):
+                    self.opens(name, pool, facts)
+            elif self.is_due(pool):
+                self.closes(name, pool, facts)
+                self.opens(name, pool, facts)
+
+    def late(self, pool):
+        end = (pool.open.period + 1) * self.ticks(pool)
+        meters = [(topic, partition) for topic in TOPICS for partition in range(self.meters)]
+        return [f"{topic}/{partition}" for topic, partition in meters if self.marks.get((topic, partition), -1) < end]
+
+    def is_due(self, pool):
+        end = (pool.open.period + 1) * self.ticks(pool)
+        return (self.meters > 0 and not self.late(pool)) or (self.tick is not None and self.tick >= end + self.grace)
+
+    def closes(self, name, pool, facts):
+        shown = {}
+        while facts and facts[0].KIND == "allocations_closed":
+            fact = following(facts)
+            require((fact.pool, fact.period, fact.price) == (name, pool.open.period, pool.open.price), "of another period")
+            require(0 < len(fact.tenant) <= 2000, "size of a chunk")
+            for row in table(fact):
+                require(row["tenant"] not in shown, "a tenant twice in a period")
+                shown[row["tenant"]] = row
+        require(list(shown) == sorted(shown, key=str.encode), "order of tenants")
+        users = {tenant for tenant, counted in pool.counted.items() if any(counted)}
+        require(set(shown) == set(pool.allocation) | users, "who takes part")
+        for tenant, row in shown.items():
+            require([row.pop("used"), row.pop("requests")] == pool.counted.get(tenant, [0, 0]), f"used by {tenant}: {row}")
+            nothing = dict.fromkeys(row, 0) | {"tenant": tenant, "budget_left": None, "rank": None}
+            require(row == pool.allocation.get(tenant, nothing), f"{tenant} was allocated otherwise: {row}")
+        self.closes_as_a_whole(pool, following(facts), len(shown))
+        self.closed.append((name, pool.open.period))
+        self.learn(pool)
+        pool.closed, pool.open = pool.open.period, None
+
+    def closes_as_a_whole(self, pool, fact, tenants):
+        require(fact.KIND == "period_closed", f"period_closed: {fact}")
+        for column in ("pool", "period", "period_start", "period_s", "policy", "capacity", "price", "allocated", "unallocated"):
+            require(getattr(fact, column) == getattr(pool.open, column), column)
+        require(fact.used == min(sum(used for used, _ in pool.counted.values()), 2**63 - 1), "used")
+        require((fact.tenants, fact.closed_tick) == (tenants, -1 if self.tick is None else self.tick), "tenants, closed_tick")
+        require(fact.late_meters == self.late(pool), "late meters")
+
+    def learn(self, pool):
+        for tenant, (used, _) in pool.counted.items():
+            pool.paid_out[tenant] += used
+        for tenant in {*pool.counted, *pool.average, *pool.last}:
+            used = min(pool.counted.get(tenant, [0])[0], LARGEST_TOKENS)
+            pool.last[tenant] = used
+            pool.average[tenant] += (used * 1000 - pool.average[tenant]) // 4
+        # Never before it was used: up to this period, no tenant's periods hold more than was metered up to it.
+        for tenant, sum_of_periods in pool.paid_out.items():
+            metered = sum(used for (who, period), used in pool.metered.items() if who == tenant and period <= pool.open.period)
+            require(
+                sum_of_periods == metered, f"{tenant} used {metered} up to period {pool.open.period}, but {sum_of_periods} count"
+            )
+
+    def opens(self, name, pool, facts):
+        bidders = sorted(pool.profiles, key=str.encode)
+        terms = pool.terms[-1]
+        smooth = terms.forecaster == "exponential"
+        demand = {tenant: (pool.average[tenant] + 500) // 1000 if smooth else pool.last[tenant] for tenant in bidders}
+        forecast = {}
+        while facts and facts[0].KIND == "forecasts":
+            fact = following(facts)
+            forecast |= dict(zip(fact.tenant, fact.mean, strict=True))
+        require(forecast == demand and list(forecast) == bidders, f"forecasts {forecast}, expected {demand}")
+        opened = following(facts)
+        require(opened.KIND == "period_opened" and opened.pool == name, f"period_opened: {opened}")
+        require(opened.period > pool.closed, "periods ascend")
+        now = (0 if self.tick is None else max(self.tick, 0)) // self.ticks(pool)
+        require(opened.period >= max(now, terms.from_period if pool.closed < 0 else 0), "a period that is over opens")
+        start = opened.period * pool.period_s * 1000
+        require((opened.period_start, opened.period_s) == (start, pool.period_s), "start of a period")
+        for column in ("policy", "capacity", "base_price", "reserve_price"):
+            require(getattr(opened, column) == getattr(terms, column), column)
+        pool.open, pool.in_force, pool.allocation = opened, terms, self.allocation(pool, opened, bidders, demand, facts)
+        pool.counted = {}
+        for period, tenant, used, requests in pool.reports:
+            require(period <= opened.period, f"usage of period {period} would count in {opened.period}")
+            counted = pool.counted.setdefault(tenant, [0, 0])
+            counted[0] += used
+            counted[1] += requests
+        pool.reports = []
+
+    def allocation(self, pool, opened, bidders, demand, facts):
+        """The rows of the period that opens, each judged by the oracle and by the invariants."""
+        given, posted = {}, {}
+        while facts and facts[0].KIND in {"allocations_opened", "postings"} and facts[0].pool == opened.pool:
+            fact = following(facts)
+            if fact.KIND == "postings":
+                require(set(fact.credit_account) == {"operator"}, "credit")
+                for account, amount in zip(fact.debit_account, fact.amount, strict=True):
+                    require(account not in posted and amount > 0, "posted twice, or nothing")
+                    posted[account] = amount
+            else:
+                given |= {row["tenant"]: row for row in table(fact)}
+        require(list(given) == bidders, "who is allocated")
+        require(opened.tenants == len(bidders), "tenants")
+        profiles = {tenant: pool.profiles[tenant][-1] for tenant in bidders}
+        start_s = opened.period_start // 1000
+        left = {tenant: self.budget_left(pool, profiles[tenant], start_s) for tenant in bidders}
+        answer = solve(
+            {
+                "policy": opened.policy,
+                "capacity": opened.capacity,
+                "base_price": opened.base_price,
+                "reserve_price": opened.reserve_price,
+                "tenants": [
+                    {
+                        "id": tenant,
+                        "base": profiles[tenant].base,
+                        "elasticity": profiles[tenant].elasticity,
+                        "demand": demand[tenant],
+                        "budget_left": left[tenant],
+                        "weight": profiles[tenant].weight,
+                    }
+                    for tenant in bidders
+                ],
+            }
+        )
+        require((opened.price, opened.unallocated) == (answer["price"], answer["unallocated"]), "price, unallocated")
+        require(opened.allocated == opened.capacity - opened.unallocated, "allocated")
+        require(sum(row["allocated"] for row in given.values()) == opened.allocated, "Σ allocated + unallocated = capacity")
+        enough = sum(profile.base for profile in profiles.values()) <= opened.capacity
+        for tenant, row in given.items():
+            profile, fair = profiles[tenant], answer["allocations"][tenant]
+            require(all(row[name] == fair[name] for name in ("base", "surplus", "charge")), f"{row} should be {fair}")
+            require(row["base"] + row["shortfall"] == profile.base, "base + shortfall")
+            require(not enough or row["shortfall"] == 0, "the guarantee")
+            require(row["allocated"] == row["base"] + row["surplus"], "allocated")
+            require(row["charge"] == row["base"] * opened.base_price + row["surplus"] * opened.price, "charge")
+            expected = (profile.elasticity, profile.weight, demand[tenant], left[tenant])
+            require((row["elasticity"], row["weight"], row["demand"], row["budget_left"]) == expected, f"{row}: inputs")
+            if left[tenant] is not None:
+                base_cost = profile.base * opened.base_price
+                require(row["surplus"] * opened.price <= max(0, left[tenant] - base_cost), "surplus beyond the budget")
+            require(posted.pop(f"tenant/{tenant}", 0) == row["charge"], "posting")
+            self.spend(pool, profile, start_s, row["charge"])
+        require(not posted, f"postings of nobody: {posted}")
+        return given
+
+    def budget_left(self, pool, profile, start_s):
+        if profile.budget_amount is None:
+            return None
+        window_s = profile.budget_window_s
+        spent = pool.spent.get(profile.tenant, (None, None, 0))
+        return max(0, profile.budget_amount - (spent[2] if spent[:2] == (window_s, start_s // window_s) else 0))
+
+    def spend(self, pool, profile, start_s, amount):
+        window_s = profile.budget_window_s
+        window = (window_s, start_s // window_s if window_s else 0)
+        spent = pool.spent.get(profile.tenant, (None, None, 0))
+        pool.spent[profile.tenant] = (*window, (spent[2] if spent[:2] == window else 0) + amount)
+
+
+def table(fact):
+    """The rows of a fact of columns, as dictionaries."""
+    columns = [name for name, value in fact.__dict__.items() if isinstance(value, list)]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*(fact.__dict__[name] for name in columns), strict=True)]

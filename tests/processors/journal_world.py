@@ -1,0 +1,139 @@
+"""A journal under the test's hands: builds records, folds them one by one, keeps both journal and facts."""
+
+from itertools import count
+
+from processors.engine import fold
+from processors.recording import evolve
+from processors.snapshot import dump_commands, dump_partition, dump_pool
+from processors.state import PartitionState
+from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
+from schemas.published import Budget, PoolCommand, ProfileCommand
+
+MILLION = 1_000_000
+
+
+def pool(id="p1", *, pool="llm", capacity=1000, period_s=2, **terms):  # noqa: A002  the field's name
+    return PoolCommand(id=id, pool=pool, capacity=capacity, period_s=period_s, **terms)
+
+
+def profile(id, tenant, *, base=0, elasticity=1, pool="llm", budget=None, **rest):  # noqa: A002  the field's name
+    """`budget` is (amount, window_s)."""
+    cap = None if budget is None else Budget(amount=budget[0], window_s=budget[1])
+    return ProfileCommand(id=id, pool=pool, tenant=tenant, base=base, elasticity=elasticity, budget=cap, **rest)
+
+
+def usage(tick, rows, *, pool="llm", partition=0, chunk=0, topic="usage"):
+    """`rows`: tenant -> output tokens, or (input, cached, output), or (input, cached, output, requests)."""
+    full = {tenant: (row,) if isinstance(row, int) else row for tenant, row in rows.items()}
+    full = {tenant: (0, 0, *row) if len(row) == 1 else row for tenant, row in full.items()}
+    tenants = sorted(full)
+    return UsageSums(
+        pool=pool,
+        meter_topic=topic,
+        meter_partition=partition,
+        tick=tick,
+        chunk=chunk,
+        tenant=tenants,
+        requests=[full[tenant][3] if len(full[tenant]) > 3 else 1 for tenant in tenants],
+        input_tokens=[full[tenant][0] for tenant in tenants],
+        cached_input_tokens=[full[tenant][1] for tenant in tenants],
+        output_tokens=[full[tenant][2] for tenant in tenants],
+    )
+
+
+def latency(tick, pool="llm"):
+    return LatencySums(
+        pool=pool,
+        meter_topic="latency",
+        meter_partition=0,
+        tick=tick,
+        chunk=0,
+        tenant=["a"],
+        owner=[0],
+        bucket=[7],
+        count=[3],
+    )
+
+
+def tick(number, tick_ms=1000, meters=1, grace=3):
+    return ClockTick(tick=number, tick_ms=tick_ms, meter_partitions=meters, grace_ticks=grace)
+
+
+def mark(number, topic="usage", partition=0):
+    return MeterMark(meter_topic=topic, meter_partition=partition, tick=number)
+
+
+def state_bytes(state):
+    """The whole partition as bytes: equal states, and only they, give equal bytes."""
+    pools = {name: dump_pool(each) for name, each in sorted(state.pools.items())}
+    return (
+        dump_partition(state),
+        tuple(dump_commands(state)),
+        tuple((name, dump.header, *dump.chunks) for name, dump in pools.items()),
+    )
+
+
+class World:
+    """One journal partition. Each record gets the next offset; offsets may be given holes."""
+
+    def __init__(self, meters=1, grace=3, tick_ms=1000):
+        self.state = PartitionState()
+        self.journal = []
+        self.facts = []
+        self.meters, self.grace, self.tick_ms = meters, grace, tick_ms
+        self._offsets = count(0)
+
+    def take(self, *records):
+        """Folds records; the facts that followed from them."""
+        came = []
+        for record in records:
+            offset = next(self._offsets)
+            self.journal.append((offset, record))
+            came += fold(self.state, record, offset)
+        self.facts += came
+        return came
+
+    def skip_offsets(self, many):
+        for _ in range(many):
+            next(self._offsets)
+
+    def tick(self, number, **changed):
+        return self.take(tick(number, **{"tick_ms": self.tick_ms, "meters": self.meters, "grace": self.grace, **changed}))
+
+    def marks(self, number, but=()):
+        """All meters report up to a tick, except those named as (topic, partition)."""
+        everybody = [(topic, each) for topic in ("latency", "usage") for each in range(self.meters)]
+        return self.take(*(mark(number, *meter) for meter in everybody if meter not in but))
+
+    def run(self, first, last):
+        """Ticks with all meters on time."""
+        return [fact for number in range(first, last + 1) for fact in (*self.tick(number), *self.marks(number))]
+
+    def pool(self, name="llm"):
+        return self.state.pools[name]
+
+    def value(self, tenant, column, pool="llm"):
+        tenants = self.state.pools[pool].tenants
+        return int(tenants[column][tenants.slots[tenant]])
+
+
+def of_kind(facts, kind):
+    return [fact for fact in facts if isinstance(fact, kind)]
+
+
+def rows(facts, kind, *columns):
+    """tenant -> the columns' values (a single value for one column), over all chunks of a kind of fact."""
+    found = {}
+    for fact in of_kind(facts, kind):
+        for at, tenant in enumerate(fact.tenant):
+            values = tuple(getattr(fact, column)[at] for column in columns)
+            found[tenant] = values if len(values) > 1 else values[0]
+    return found
+
+
+def refold(facts):
+    """The state that recorded facts give by themselves."""
+    state = PartitionState()
+    for fact in facts:
+        evolve(state, fact)
+    return state
