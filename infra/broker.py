@@ -59,30 +59,23 @@ num.io.threads=4
 log.retention.ms=-1
 """
 
+# To standard output, which whoever starts the broker keeps and rotates like that of every other process.
 _LOG4J_PROPERTIES = """\
 rootLogger.level=WARN
-rootLogger.appenderRef.file.ref=file
+rootLogger.appenderRef.out.ref=out
 logger.kafka.name=kafka
 logger.kafka.level=INFO
 logger.apache.name=org.apache.kafka
 logger.apache.level=WARN
-appender.file.type=RollingFile
-appender.file.name=file
-appender.file.fileName={log}
-appender.file.filePattern={log}.%i
-appender.file.layout.type=PatternLayout
-appender.file.layout.pattern=%d{{ISO8601}} %p %m (%c)%n
-appender.file.policies.type=Policies
-appender.file.policies.size.type=SizeBasedTriggeringPolicy
-appender.file.policies.size.size=10MB
-appender.file.strategy.type=DefaultRolloverStrategy
-appender.file.strategy.max=3
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{ISO8601} %p %m (%c)%n
 """
 
 
 def broker_command(
     data: Path,
-    log_dir: Path,
     *,
     port: int,
     controller_port: int,
@@ -95,7 +88,6 @@ def broker_command(
 
     Args:
         data: directory of the broker's data; made if missing.
-        log_dir: directory of `kafka.log` (rolled at 10 MB, 4 files).
         port: of the clients' listener.
         controller_port: of the KRaft controller; may change between starts.
         host: address to listen on.
@@ -108,7 +100,6 @@ def broker_command(
     """
     class_path = jars.class_path(jar_dir or jars.default_directory(), on_fetch=on_fetch)
     data.mkdir(parents=True, exist_ok=True)
-    log_dir.mkdir(parents=True, exist_ok=True)
     properties, log4j = data / "server.properties", data / "log4j2.properties"
     properties.write_text(
         _SERVER_PROPERTIES.format(
@@ -121,7 +112,7 @@ def broker_command(
         ),
         encoding="utf-8",
     )
-    log4j.write_text(_LOG4J_PROPERTIES.format(log=log_dir / "kafka.log"), encoding="utf-8")
+    log4j.write_text(_LOG4J_PROPERTIES, encoding="utf-8")
     java = [
         _java(),
         f"-Xmx{heap_mb}m",

@@ -96,12 +96,11 @@ class EmbeddedBroker(Part):
         chosen = port or processes.free_port()
         argv = broker_command(
             directory / "kafka",
-            directory / "logs",
             port=chosen,
             controller_port=processes.free_port(),
             jar_dir=jar_dir,
         )
-        super().__init__(argv, directory / "logs" / "kafka.out", chosen)
+        super().__init__(argv, directory / "logs" / "kafka.log", chosen)
 
     @property
     def bootstrap(self) -> str:

@@ -21,7 +21,7 @@ import psutil
 
 # Set in every process of a home: what is left of a supervisor that was killed is found by it, on Linux and macOS alike.
 HOME_MARK = "BOURSE_HOME"
-PART_MARK = "BOURSE_PART"
+PART_MARK = "TOKENBOURSE_PART"
 LOG_BYTES = 10 << 20
 
 
