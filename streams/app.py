@@ -86,7 +86,8 @@ def build_app(
         broker_commit_every=None,
         broker_max_poll_records=max_batch_records,
         consumer_auto_offset_reset="earliest",
-        # Fail-over: a dead worker is noticed after the session, the others at their next heartbeat.
+        # Fail-over: a dead worker is noticed after the session, the others hear of it at their next heartbeat. A rebalance waits
+        # longer for a worker that lives but is busy, such as with a role's `revoked`.
         broker_session_timeout=session_timeout_s,
         broker_heartbeat_interval=min(1.0, session_timeout_s / 6),
         broker_request_timeout=max(30.0, session_timeout_s),

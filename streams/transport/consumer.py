@@ -210,10 +210,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """First the roles, while we are still a member and may commit; then Faust."""
         self._assigned = False
-        try:
-            await self._hand_over()
-        except Exception as error:  # noqa: BLE001  aiokafka would only log what a listener raises; here it must stop the worker
-            await self.app.crash(error)
+        await self._hand_over()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -251,6 +248,9 @@ class Consumer(driver.Consumer):
     def resume_flow(self) -> None:
         """Faust resumes the streams. Before that it cleared their queues, so nothing may be delivered earlier."""
         super().resume_flow()
+        if self._assigned and self._placing is None and not self.assignment():
+            # Faust does not seek if there is nothing to seek, but a role must hear that it owns nothing.
+            self._placing = self.add_future(self._place(self.app.consumer_generation_id))
         self._flowing = self._placing is not None
         self._maybe_open()
         self._wake()
@@ -274,23 +274,27 @@ class Consumer(driver.Consumer):
         await self._stop_placing()
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
-        if self._partitions:
-            await self._listeners.revoked(set(self._partitions))
-            await self.commit()
-        self._partitions, self._generation = {}, None
+        try:
+            if self._generation is not None:
+                await self._listeners.revoked(set(self._partitions))
+                await self.commit()
+        except Exception as error:  # noqa: BLE001  aiokafka only logs what a rebalance raises, and a stop must go on: exit code 1
+            await self.app.crash(error)
+        finally:
+            self._partitions, self._generation = {}, None
 
     async def wait_empty(self) -> None:
-        """Faust calls it when the worker stops or the group rebalances, while everything else still runs."""
-        await self._hand_over()
-
-    async def on_stop(self) -> None:
-        """Nothing is left to do if Faust has called `wait_empty`."""
+        """Faust calls it when the worker stops, while agents and the producer still run."""
         self._assigned = False
         handing_over = asyncio.ensure_future(self._hand_over())
         await asyncio.wait({handing_over}, timeout=HAND_OVER_S)
         if not handing_over.done():
             handing_over.cancel()
             self.log.error("Stopped without the last commit: it took longer than %s s", HAND_OVER_S)
+
+    async def on_stop(self) -> None:
+        """Nothing is left to hand over if Faust has called `wait_empty`."""
+        await self.wait_empty()
 
     # --- commits ---------------------------------------------------------------------------------------------------------
 

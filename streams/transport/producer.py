@@ -78,10 +78,10 @@ class Producer(driver.Producer):
             A future, done when all are acknowledged: their offsets, as the records came; -1 where the broker
             answered that it had the record already.
         """
-        kafka = self._ensure_producer()
-        slots, batches = self._pack(kafka, records)
         sent: dict[tuple[str, int], list[asyncio.Future[RecordMetadata]]] = defaultdict(list)
         try:
+            kafka = self._ensure_producer()
+            slots, batches = self._pack(kafka, records)
             # The n-th batch of every partition before the n+1-th of any, so that no partition waits for another one.
             for depth in range(max(map(len, batches.values()), default=0)):
                 for (topic, partition), of_partition in batches.items():
@@ -101,6 +101,9 @@ class Producer(driver.Producer):
 
         Returns:
             For each record its partition, the number of its batch there and its place in the batch; the batches.
+
+        Raises:
+            MessageSizeTooLargeError: a record is larger than `producer_max_request_size`.
         """
         batches: dict[tuple[str, int], list[BatchBuilder]] = defaultdict(list)
         slots: list[tuple[tuple[str, int], int, int]] = []
@@ -113,9 +116,7 @@ class Producer(driver.Producer):
                 # A builder takes its first record whatever its size.
                 if of_partition[-1].size() > self.max_request_size:
                     text = f"a record for {record.topic}/{record.partition} is larger than {self.max_request_size} bytes"
-                    error = MessageSizeTooLargeError(text)
-                    self.fail(error)
-                    raise error
+                    raise MessageSizeTooLargeError(text)
             slots.append((target, len(of_partition) - 1, of_partition[-1].record_count() - 1))
         for of_partition in batches.values():
             for batch in of_partition:
@@ -160,7 +161,7 @@ class Producer(driver.Producer):
 
 def _append(batch: BatchBuilder, record: Outgoing) -> bool:
     # Without a timestamp the builder writes the current time; LogAppendTime topics replace it.
-    return batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is not None
+    return batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is not None
 
 
 async def _offsets(
