@@ -88,9 +88,8 @@ class Sink:
         lander = self._landers.get(batch.topic)
         if lander is None or batch.generation != self._generation:
             return  # from before a rebalance: it will come again
-        await self._door.learn(
-            [record.value for record in batch.records] if self._kinds[batch.topic] in {"usage", "latency"} else []
-        )
+        if self._kinds[batch.topic] in {"usage", "latency"}:
+            await self._door.learn(record.value for record in batch.records)
         await lander.take(batch)
         await asyncio.sleep(0)  # other topics, inserts and rebalances have their turn
 
