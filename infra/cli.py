@@ -29,6 +29,7 @@ COMMANDS = {
     "config": "infra.commands.config:config",
     "worker": "infra.commands.worker:worker",
     "publish": "infra.commands.publish:publish",
+    "demo": "infra.commands.demo:demo",
     "allocate": "infra.doors:allocate_command",
 }
 

@@ -59,13 +59,13 @@ class Temper:
     Attributes:
         habit: how it makes requests, for people.
         base_share: how much of its mean demand its base covers.
-        elasticity: millionths.
+        elasticity: as an operator writes it.
         budget_periods: its budget, in periods of its mean demand at the surplus price; None: no cap.
     """
 
     habit: str
     base_share: float
-    elasticity: int
+    elasticity: str
     budget_periods: float | None
 
 
@@ -94,16 +94,16 @@ class Workload:
 
 
 _HABITS = (
-    Temper("steady", 0.7, 1_000_000, 400),
-    Temper("bursty", 0.4, 2_500_000, 300),
-    Temper("steady", 0.6, 500_000, None),
-    Temper("over budget", 0.2, 3_000_000, 4),
-    Temper("bursty", 0.3, 1_500_000, None),
-    Temper("steady", 0.8, 750_000, 400),
-    Temper("idle", 0.0, 1_000_000, 400),
-    Temper("bursty", 0.5, 2_000_000, 300),
-    Temper("steady", 0.5, 1_250_000, None),
-    Temper("bursty", 0.4, 1_800_000, 300),
+    Temper("steady", 0.7, "1", 400),
+    Temper("bursty", 0.4, "2.5", 300),
+    Temper("steady", 0.6, "0.5", None),
+    Temper("over budget", 0.2, "3", 4),
+    Temper("bursty", 0.3, "1.5", None),
+    Temper("steady", 0.8, "0.75", 400),
+    Temper("idle", 0.0, "1", None),
+    Temper("bursty", 0.5, "2", 300),
+    Temper("steady", 0.5, "1.25", None),
+    Temper("bursty", 0.4, "1.8", 300),
 )
 _NAMES = ("acme", "borealis", "cobalt", "dynamo", "ember", "fjord", "glacier", "harbor", "indigo", "juniper")
 _PULL = {"steady": 1.0, "bursty": 1.2, "idle": 0.0, "over budget": 2.0}
@@ -178,7 +178,7 @@ def trace(path: Path, *, speed: float | None, seconds: float, tenants: int, rate
 def _trace_tempers(tenants: Iterable[str]) -> dict[str, Temper]:
     """Tenants of a trace have no profiles: bases of half their mean demand, elasticities from 0.5 to 3 in turn, no caps."""
     return {
-        tenant: Temper("as traced", 0.5, 500_000 + 250_000 * (index % 11), None) for index, tenant in enumerate(sorted(tenants))
+        tenant: Temper("as traced", 0.5, f"{0.5 + 0.25 * (index % 11):g}", None) for index, tenant in enumerate(sorted(tenants))
     }
 
 

@@ -99,6 +99,10 @@ class _Publisher(Generic[Published]):
         """
         return self._outbox.flush(timeout)
 
+    def delivered(self) -> Delivered:
+        """As `flush`, without waiting."""
+        return self._outbox.delivered()
+
     def take_undelivered(self) -> list[Undelivered[Published]]:
         """The events that failed, each with its reason, and forgets them: they are the caller's now."""
         return self._outbox.take_undelivered()

@@ -92,7 +92,7 @@ def everything(bootstrap: str, topic: str) -> list[Message]:
 
 
 def ids(messages: list[Message]) -> list[str]:
-    return [decode(message.value() or b"").id for message in messages]  # type: ignore[attr-defined]  these topics hold only events with an id
+    return [decode(message.value() or b"").id for message in messages]  # type: ignore[attr-defined]  # these topics hold only events with an id
 
 
 def test_events_stand_at_home_with_defaults_filled_in(settings: Settings, broker: str) -> None:
@@ -102,7 +102,7 @@ def test_events_stand_at_home_with_defaults_filled_in(settings: Settings, broker
         given = [publisher.publish(A_REQUEST, tenant=tenant) for tenant in tenants]
         publisher.publish(A_REQUEST, id="mine", source="other", time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     found = {decode(m.value() or b""): m for m in everything(broker, settings.topic("usage"))}
-    assert {event.id for event in found} == {*given, "mine"}  # type: ignore[attr-defined]  usage events
+    assert {event.id for event in found} == {*given, "mine"}  # type: ignore[attr-defined]  # usage events
     for event, message in found.items():
         assert isinstance(event, UsageEvent)
         assert message.key() == event.tenant.encode()
@@ -120,14 +120,14 @@ def test_json_and_latency_and_commands(settings: Settings, broker: str) -> None:
     with LatencyPublisher(settings, source="s") as latency:
         latency.publish(tenant="acme", pool="p", latency_ms=120, id="l1")
     pool = PoolCommand(id="c1", pool="p", capacity=1000)
-    profile = ProfileCommand(id="c2", pool="p", tenant="acme", base=10, elasticity="2.5")  # type: ignore[arg-type]  a decimal as operators write it
+    profile = ProfileCommand(id="c2", pool="p", tenant="acme", base=10, elasticity="2.5")  # type: ignore[arg-type]  # a decimal as operators write it
     with CommandPublisher(settings) as commands:
         assert commands.publish(pool) == "c1"
         assert asyncio.run(commands.publish_async(profile)) == "c2"
     (message,) = everything(broker, settings.topic("usage"))
     said = json.loads(message.value() or b"")
     assert said["id"] == "u1"
-    assert UsageEvent.model_validate(said) == UsageEvent(source="s", id="u1", time=5, **A_REQUEST)  # type: ignore[arg-type]  a plain dict
+    assert UsageEvent.model_validate(said) == UsageEvent(source="s", id="u1", time=5, **A_REQUEST)  # type: ignore[arg-type]  # a plain dict
     assert ids(everything(broker, settings.topic("latency"))) == ["l1"]
     held = everything(broker, settings.topic("profiles"))
     assert [decode(m.value() or b"") for m in held] == [pool, profile]
@@ -184,7 +184,7 @@ def test_a_topic_that_does_not_exist_is_an_error_and_no_topic_is_made(broker: st
     publisher.publish(A_REQUEST, id="kept")
     with pytest.raises(UndeliveredError, match="1 events were not acknowledged") as raised:
         publisher.close()
-    assert [event.id for event in raised.value.events] == ["kept"]  # type: ignore[attr-defined]  usage events
+    assert [event.id for event in raised.value.events] == ["kept"]  # type: ignore[attr-defined]  # usage events
     assert "typo.usage" not in AdminClient({"bootstrap.servers": broker}).list_topics(timeout=10).topics
 
 
@@ -214,7 +214,7 @@ def test_without_a_broker_publishers_wait_then_say_why_and_hand_everything_back(
     assert again == sent
     with pytest.raises(UndeliveredError) as lost:
         publisher.close(timeout=timedelta(0))
-    assert [event.id for event in lost.value.events] == sent  # type: ignore[attr-defined]  usage events
+    assert [event.id for event in lost.value.events] == sent  # type: ignore[attr-defined]  # usage events
     publisher.close()
     with pytest.raises(PublishFailed, match="closed"):
         publisher.publish(A_REQUEST)

@@ -1,0 +1,1 @@
+"""`bourse demo`: a workload through the whole system, watched live, counted afterwards and proved by replay."""

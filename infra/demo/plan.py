@@ -1,0 +1,82 @@
+"""The pool of a demo: sized by its workload, so that guarantees fit and bursts have to bid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from infra.workloads import Temper, Workload
+from schemas.published import Budget, Policy, PoolCommand, ProfileCommand
+
+HEADROOM = 1.1
+"""Capacity relative to mean demand: bursts exceed it, so that the auction decides."""
+IDLE_SHARE = 0.03
+"""Base of a tenant that makes no requests, of the capacity."""
+BASE_PRICE, RESERVE_PRICE = 1_000, 1_500
+"""Nanocredits per token: a thousandth and one and a half thousandths of a credit for 1,000 tokens."""
+BUDGET_WINDOW_S = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the demo asks an operator's topic for."""
+
+    pool: PoolCommand
+    profiles: tuple[ProfileCommand, ...]
+    tempers: dict[str, Temper]
+
+
+def plan(workload: Workload, *, pool: str, run: str, seconds: float, period_s: int, policy: Policy) -> Plan:
+    """Sizes pool and profiles by what the workload will use on average.
+
+    Args:
+        workload: walked once.
+        pool: its name.
+        run: makes the commands' ids unique.
+        seconds: how long the workload lasts.
+        period_s: length of a period.
+        policy: how the surplus is divided.
+    """
+    means = {tenant: mean * period_s for tenant, mean in workload.mean_tokens(seconds).items()}
+    capacity = max(1000, _round(HEADROOM * sum(means.values())))
+    profiles = tuple(
+        ProfileCommand(
+            id=f"{run}-{tenant}",
+            pool=pool,
+            tenant=tenant,
+            base=_round(temper.base_share * means[tenant]) if means[tenant] else int(IDLE_SHARE * capacity),
+            elasticity=temper.elasticity,
+            budget=_budget(temper, means[tenant]),
+        )
+        for tenant, temper in workload.tempers.items()
+    )
+    terms = PoolCommand(
+        id=f"{run}-pool",
+        pool=pool,
+        capacity=max(capacity, sum(profile.base for profile in profiles)),
+        period_s=period_s,
+        policy=policy,
+        base_price=BASE_PRICE,
+        reserve_price=RESERVE_PRICE,
+    )
+    return Plan(terms, profiles, workload.tempers)
+
+
+def free_name(taken: Iterable[str]) -> str:
+    """`demo`, or `demo-2`, … where a system that was kept has one already: a pool's period can't be changed."""
+    names = set(taken)
+    number = 1
+    while (name := "demo" if number == 1 else f"demo-{number}") in names:
+        number += 1
+    return name
+
+
+def _budget(temper: Temper, mean: float) -> Budget | None:
+    if temper.budget_periods is None:
+        return None
+    return Budget(amount=int(temper.budget_periods * mean * RESERVE_PRICE), window_s=BUDGET_WINDOW_S)
+
+
+def _round(tokens: float) -> int:
+    """Two significant digits, for the eye."""
+    return int(float(f"{tokens:.2g}"))

@@ -1,0 +1,254 @@
+"""The demo from start to stop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from infra.demo import view
+from infra.demo.feed import Feed
+from infra.demo.plan import Plan, free_name, plan
+from infra.demo.store import DemoStore, Period
+from infra.run_state import supervisor
+from infra.workloads import Workload
+from schemas.published import Policy
+from streams.client import CommandPublisher
+from streams.errors import BadInput, Unavailable, UserError
+from streams.settings import Settings
+
+EXAMPLE_QUERY = "SELECT tenant, sum(used), sum(charge) / 1e9 AS credits FROM allocations GROUP BY tenant"
+FRAMES_PER_S = 2
+POOL_READY_S = 60.0
+"""How long the engine may take to hold the demo's pool: it does from the next period on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a user may choose; see `bourse demo --help`."""
+
+    workload: Workload
+    seconds: float
+    period_s: int
+    policy: Policy
+    keep: bool
+
+
+def run(choices: Choices, console: Console) -> int:
+    """Runs the demo; returns its exit code: 1 if something was lost or doubled or a replay differs.
+
+    Raises:
+        UserError: a part does not start or does not answer.
+    """
+    settings, fresh = _settings(choices)
+    console.print(f"[bold]{choices.workload.title}[/], {choices.seconds:g} s", highlight=False)
+    for note in choices.workload.notes:
+        console.print(f"  {note}", style="dim", markup=False, highlight=False)
+    console.print(f"everything runs and keeps its data in {settings.home}", style="dim", markup=False, highlight=False)
+    with _running(settings, fresh=fresh, keep=choices.keep, console=console):
+        settings = Settings.load(home=settings.home, ports=settings.ports)  # the ports are known now
+        return _demonstrate(settings, choices, console)
+
+
+def _settings(choices: Choices) -> tuple[Settings, bool]:
+    """Of a home of the demo's own, on free ports, unless the user names a home; and whether to begin with an empty one."""
+    settings = Settings.load()
+    own = settings.source_of("home") == "default"
+    if own:
+        settings = Settings.load(home=settings.home / "demo")
+    running = supervisor(settings) is not None
+    if not running and settings.source_of("ports") == "default":
+        settings = Settings.load(home=settings.home, ports="auto")
+    if choices.period_s * 1000 % settings.tick_ms:
+        raise BadInput(f"--period {choices.period_s}: not a whole number of ticks of {settings.tick_ms} ms")
+    return settings, own and not running
+
+
+@contextmanager
+def _running(settings: Settings, *, fresh: bool, keep: bool, console: Console) -> Iterator[None]:
+    """The system up; stopped at the end, whatever happened."""
+    if fresh and settings.home.exists():
+        _bourse(settings, "down", "--purge", quiet=True)
+    try:
+        if _bourse(settings, "up"):
+            raise UserError("the system did not start")
+        yield
+    finally:
+        if keep:
+            console.print(
+                f"left running; stop it with: {_prefix(settings)}bourse down", markup=False, highlight=False, soft_wrap=True
+            )
+        else:
+            _bourse(settings, "down")
+
+
+def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
+    run_id = f"demo-{time.time_ns() // 1_000_000:x}"
+    engine = _Engine(settings)
+    pool = free_name(engine.pools())
+    wanted = plan(
+        choices.workload, pool=pool, run=run_id, seconds=choices.seconds, period_s=choices.period_s, policy=choices.policy
+    )
+    with CommandPublisher(settings) as operator:
+        operator.publish(wanted.pool)
+        for profile in wanted.profiles:
+            operator.publish(profile)
+    with console.status(f"pool {pool} holds from the next period on"):
+        engine.wait_for(wanted)
+    console.print(f"dashboard: {settings.dashboard_url}", markup=False)
+    feed = Feed(settings, choices.workload, pool, run_id)
+    store = DemoStore(settings, run_id, pool)
+    try:
+        feed.start()
+        _watch(_Watched(engine, feed, store, wanted), console)
+    finally:
+        usage, latency = feed.finish()
+    published = {"usage": usage.acknowledged, "latency": latency.acknowledged}
+    return _prove(settings, store, published, dict(feed.tokens), console)
+
+
+@dataclass(slots=True)
+class _Engine:
+    """The engine's web view; remembers its last answer, as the engine may be restarting."""
+
+    settings: Settings
+    last: dict[str, Any] | None = None
+
+    def pools(self) -> list[str]:
+        """Names of the pools there are."""
+        return list(self._get("/pools") or {})
+
+    def pool(self, name: str) -> dict[str, Any] | None:
+        """The pool as it is now, or as it was when the engine last answered."""
+        self.last = self._get(f"/pools/{name}") or self.last
+        return self.last
+
+    def wait_for(self, wanted: Plan) -> None:
+        """Returns when a period is open in which every profile holds.
+
+        Raises:
+            Unavailable: it takes too long.
+        """
+        deadline = time.monotonic() + POOL_READY_S
+        bases = {profile.tenant: profile.base for profile in wanted.profiles}
+        while time.monotonic() < deadline:
+            pool = self.pool(wanted.pool.pool)
+            if pool is not None and pool["open_period"] is not None and {t["tenant"]: t["base"] for t in pool["tenants"]} == bases:
+                return
+            time.sleep(1 / FRAMES_PER_S)
+        raise Unavailable(
+            f"the engine does not hold pool {wanted.pool.pool} after {POOL_READY_S:.0f} s: see `bourse status` and the logs"
+        )
+
+    def _get(self, path: str) -> dict[str, Any] | None:
+        try:
+            answer = httpx.get(self.settings.engine_web_url() + path, timeout=5)
+        except httpx.HTTPError:
+            return None
+        found = answer.json() if answer.status_code == httpx.codes.OK else None
+        return found if isinstance(found, dict) else None
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is looked at while events flow."""
+
+    engine: _Engine
+    feed: Feed
+    store: DemoStore
+    wanted: Plan
+    landed: int = 0
+
+    def new_periods(self, known: list[Period]) -> list[Period]:
+        """Periods that closed and landed since."""
+        return self.store.periods(known[-1].period if known else -1)
+
+    def told(self) -> str:
+        """How far everything is."""
+        return (
+            f"{self.feed.requests:,} requests published as {2 * self.feed.requests:,} events, "
+            f"{self.feed.acknowledged():,} acknowledged, {self.landed:,} landed in ClickHouse"
+        )
+
+
+def _watch(watched: _Watched, console: Console) -> None:
+    """Shows the system while events flow: a live table on a terminal, else a line for each closed period."""
+    periods: list[Period] = []
+    with Live(console=console, auto_refresh=False, transient=False) as screen:
+        while watched.feed.running:
+            new = watched.new_periods(periods)
+            periods += new
+            if console.is_terminal:
+                watched.landed = watched.store.landed()
+                pool = watched.engine.pool(watched.wanted.pool.pool)
+                screen.update(view.live(pool, watched.wanted.tempers, periods, watched.told()), refresh=True)
+            else:
+                for period in new:
+                    console.print(view.line(period), markup=False, highlight=False, soft_wrap=True)
+            time.sleep(1 / FRAMES_PER_S)
+
+
+def _prove(settings: Settings, store: DemoStore, published: dict[str, int], tokens: dict[str, int], console: Console) -> int:
+    with console.status("waiting until the last period is closed") as spinner:
+        store.wait_until_landed(published, tokens, spinner.update)
+    arrivals, sums = store.arrivals(published), store.sums(tokens)
+    console.print()
+    console.print(view.arrivals(arrivals))
+    console.print(view.sums(sums))
+    console.print("Proof by replay: the journal, folded again, compared with every published fact", style="bold")
+    replayed = _bourse(settings, "replay", "--verify")
+    exact = all(row.exact for row in arrivals) and all(row.exact for row in sums)
+    if not exact:
+        console.print("Counts differ: something was lost or doubled.", style="bold red")
+    _tell_more(settings, store, console)
+    return 0 if exact and replayed == 0 else 1
+
+
+def _tell_more(settings: Settings, store: DemoStore, console: Console) -> None:
+    prefix = _prefix(settings)
+    up = f"{prefix}bourse up" + (" --ports auto" if settings.ports == "auto" else "")
+    lines = [
+        "Where to look next (the data stay):",
+        f"  {up:<60} start it again; prints the dashboard's address",
+        f'  {prefix}bourse sql "{EXAMPLE_QUERY}"',
+    ]
+    if example := store.example():
+        pool = store.pool
+        lines.append(f"  {prefix}bourse explain {pool} {example[0]} {example[1]}")
+    lines.append(f"  {settings.dashboard_url}   the dashboard, while it runs (bourse demo --keep leaves it up)")
+    console.print()
+    for text in lines:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _prefix(settings: Settings) -> str:
+    """What makes a shell's `bourse` mean this home."""
+    home = settings.home
+    shown = home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home
+    command = Path(sys.argv[0])
+    folder = f"{command.parent}/" if command.name == "bourse" and not _on_path(command) else ""
+    return f"BOURSE_HOME={shown} {folder}"
+
+
+def _on_path(command: Path) -> bool:
+    return str(command.parent.absolute()) in os.environ.get("PATH", "").split(os.pathsep)
+
+
+def _bourse(settings: Settings, *arguments: str, quiet: bool = False) -> int:
+    """Another command of `bourse` on the same settings, as the user would type it."""
+    return subprocess.run(  # noqa: S603  our own command
+        [sys.executable, "-m", "infra.cli", *arguments],
+        env={**os.environ, **settings.as_environment()},
+        stdout=subprocess.DEVNULL if quiet else None,
+        check=False,
+    ).returncode

@@ -1,0 +1,165 @@
+"""What the demo asks ClickHouse: how far landing is, and at the end whether everything arrived once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from streams.clickhouse import connect
+from streams.errors import Unavailable
+from streams.settings import Settings
+
+LANDING_S = 90.0
+"""How long the last events may take to land and their period to close: the period, the grace, and a slow machine."""
+LOOK_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A closed period as it landed."""
+
+    period: int
+    start: str
+    capacity: int
+    allocated: int
+    used: int
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One topic's events of this run in ClickHouse. All zero but `published` and `landed`: nothing lost, nothing doubled."""
+
+    kind: str
+    published: int
+    landed: int
+    distinct: int
+    dead: int
+
+    @property
+    def lost(self) -> int:
+        """Acknowledged but not landed."""
+        return self.published - self.distinct
+
+    @property
+    def doubled(self) -> int:
+        """Landed more than once."""
+        return self.landed - self.distinct
+
+    @property
+    def exact(self) -> bool:
+        """Whether each landed once."""
+        return not (self.lost or self.doubled or self.dead)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSums:
+    """A tenant's tokens as they were published, as they landed, and as they were counted into periods; its charges."""
+
+    tenant: str
+    published: int
+    landed: int
+    counted: int
+    charge: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether all three agree."""
+        return self.published == self.landed == self.counted
+
+
+class DemoStore:
+    """Queries about one run: its events name `source`, its pool is `pool`."""
+
+    def __init__(self, settings: Settings, source: str, pool: str) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self.pool = pool
+        self._of_run = {"source": source, "pool": pool}
+
+    def landed(self) -> int:
+        """Events of this run that have landed."""
+        rows = self._query(
+            "SELECT (SELECT count() FROM usage_events WHERE source = {source:String})"
+            " + (SELECT count() FROM latency_events WHERE source = {source:String})"
+        )
+        return int(rows[0][0])
+
+    def periods(self, after: int) -> list[Period]:
+        """Closed periods of the pool after this one, oldest first."""
+        rows = self._query(
+            "SELECT period, formatDateTime(period_start, '%H:%i:%S'), capacity, allocated, used, price FROM periods"
+            " WHERE pool = {pool:String} AND period > {after:Int64} ORDER BY period",
+            after=after,
+        )
+        return [Period(*row) for row in rows]
+
+    def arrivals(self, published: Mapping[str, int]) -> list[Arrival]:
+        """What became of the published events: kind -> how many were acknowledged."""
+        return [self._arrival(kind, count) for kind, count in published.items()]
+
+    def _arrival(self, kind: str, published: int) -> Arrival:
+        (landed, distinct), (dead,) = (
+            self._query(f"SELECT count(), uniqExact(id) FROM {kind}_events WHERE source = {{source:String}}")[0],  # noqa: S608  one of two words
+            self._query(
+                "SELECT count() FROM dead_letters WHERE source_topic = {topic:String} AND position(payload, {source:String}) > 0",
+                topic=self._settings.topic(kind),
+            )[0],
+        )
+        return Arrival(kind, published, landed, distinct, dead)
+
+    def sums(self, tokens: Mapping[str, int]) -> list[TenantSums]:
+        """Every tenant's sums; `tokens` is what was published."""
+        landed = dict(
+            self._query(
+                "SELECT tenant, toInt64(sum(input_tokens + output_tokens)) FROM usage_events"
+                " WHERE source = {source:String} GROUP BY tenant"
+            )
+        )
+        rows = self._query(
+            "SELECT tenant, toInt64(sum(used)), toInt64(sum(charge)) FROM allocations WHERE pool = {pool:String} GROUP BY tenant"
+        )
+        counted = {tenant: (used, charge) for tenant, used, charge in rows}
+        return [
+            TenantSums(tenant, tokens.get(tenant, 0), landed.get(tenant, 0), *counted.get(tenant, (0, 0)))
+            for tenant in sorted(tokens.keys() | counted.keys())
+        ]
+
+    def wait_until_landed(self, published: Mapping[str, int], tokens: Mapping[str, int], tell: Callable[[str], None]) -> None:
+        """Returns when all has landed and is counted, or when it should have: the counts then show what is missing."""
+        deadline = time.monotonic() + LANDING_S
+        expected, all_tokens = sum(published.values()), sum(tokens.values())
+        while time.monotonic() < deadline:
+            landed, counted = self.landed(), sum(one.counted for one in self.sums(tokens))
+            if landed >= expected and counted >= all_tokens:
+                return
+            tell(f"{landed:,} of {expected:,} events landed, {counted:,} of {all_tokens:,} tokens counted into closed periods")
+            time.sleep(LOOK_EVERY_S)
+
+    def example(self) -> tuple[int, str] | None:
+        """(period, tenant) of the largest surplus in the latest period that had any."""
+        rows = self._query(
+            "SELECT period, tenant FROM allocations WHERE pool = {pool:String} AND surplus > 0"
+            " ORDER BY period DESC, surplus DESC, tenant LIMIT 1"
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def _query(self, sql: str, **parameters: object) -> list[Any]:
+        """Rows as tuples.
+
+        Raises:
+            Unavailable: ClickHouse does not answer.
+        """
+        try:
+            if self._client is None:
+                self._client = connect(self._settings)
+                self._client.database = self._settings.clickhouse_database
+            return list(self._client.query(sql, parameters={**self._of_run, **parameters}).result_rows)
+        except ClickHouseError as error:
+            self._client = None
+            raise Unavailable(f"ClickHouse at {self._settings.clickhouse_url}: {str(error).splitlines()[0][:200]}") from error

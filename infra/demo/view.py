@@ -1,0 +1,131 @@
+"""What the demo shows: a live table on a terminal, a line for each period elsewhere, and the counts at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from infra.demo.store import Arrival, Period, TenantSums
+from infra.workloads import Temper
+
+SHOWN_TENANTS = 20
+BAR = 24
+SPARK = "▁▂▃▄▅▆▇█"
+
+
+def live(pool: Mapping[str, Any] | None, tempers: Mapping[str, Temper], periods: Sequence[Period], told: str) -> RenderableType:
+    """The table of the open period, under the pool's utilisation and over what was published.
+
+    Args:
+        pool: the engine's web view of the pool; None before it answers.
+        tempers: how each tenant behaves.
+        periods: closed so far.
+        told: the line below the table.
+    """
+    if pool is None:
+        return Group(Text("waiting for the engine"), Text(told, style="dim"))
+    return Group(_headline(pool), _history(periods), _table(pool, tempers), Text(told, style="dim"))
+
+
+def _headline(pool: Mapping[str, Any]) -> Text:
+    utilisation = pool["utilisation"] or 0.0
+    filled = min(BAR, round(BAR * utilisation))
+    colour = "green" if utilisation < 0.85 else "yellow" if utilisation <= 1 else "red"
+    return Text.assemble(
+        ("pool ", "dim"),
+        (pool["pool"], "bold"),
+        ("   utilisation ", "dim"),
+        ("█" * filled + "░" * (BAR - filled), colour),
+        (f" {utilisation:4.0%}", "bold"),
+        ("   capacity ", "dim"),
+        f"{pool['capacity']:,}",
+        (f" tokens in {pool['period_s']} s   surplus at ", "dim"),
+        f"{pool['price'] or 0:,}",
+        (" nanocredits", "dim"),
+    )
+
+
+def _history(periods: Sequence[Period]) -> Text:
+    shares = [period.used / period.capacity if period.capacity else 0.0 for period in periods[-40:]]
+    spark = "".join(SPARK[min(len(SPARK) - 1, int(share * len(SPARK)))] for share in shares)
+    latest = f" latest {shares[-1]:.0%}" if shares else ""
+    return Text.assemble((f"closed periods {len(periods):>3}  ", "dim"), (spark, "cyan"), (latest, "dim"))
+
+
+def _table(pool: Mapping[str, Any], tempers: Mapping[str, Temper]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("tenant", no_wrap=True)
+    table.add_column("habit", no_wrap=True, style="dim")
+    for name in ("base", "demand", "bid", "surplus", "allocated", "used", "charge"):
+        table.add_column(name, justify="right", no_wrap=True)
+    rows = pool["tenants"]
+    shown = rows if len(rows) <= SHOWN_TENANTS else sorted(rows, key=lambda row: -row["allocated"])[:SHOWN_TENANTS]
+    for row in shown:
+        temper = tempers.get(row["tenant"])
+        over = row["used"] > row["allocated"]
+        table.add_row(
+            Text(row["tenant"]),
+            temper.habit if temper else "",
+            *(f"{row[name]:,}" for name in ("base", "demand", "bid", "surplus", "allocated")),
+            Text(f"{row['used']:,}", style="red" if over else ""),
+            _credits(row["charge"]),
+        )
+    if len(rows) > len(shown):
+        table.add_row(Text(f"… and {len(rows) - len(shown):,} more", style="dim"))
+    return table
+
+
+def line(period: Period) -> str:
+    """A closed period in one line."""
+    share = period.used / period.capacity if period.capacity else 0.0
+    return (
+        f"period {period.period} ({period.start} UTC): utilisation {share:.0%}, used {period.used:,}, "
+        f"allocated {period.allocated:,} of {period.capacity:,} tokens, surplus price {period.price:,} nanocredits"
+    )
+
+
+def arrivals(rows: Sequence[Arrival]) -> Table:
+    """The proof by counting."""
+    table = Table(title="Events of this run, counted in ClickHouse", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("topic")
+    for name in ("acknowledged", "landed", "lost", "doubled", "dead-lettered", ""):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row.kind, *(f"{n:,}" for n in (row.published, row.landed, row.lost, row.doubled, row.dead)), _mark(row.exact))
+    return table
+
+
+def sums(rows: Sequence[TenantSums]) -> Table:
+    """Tokens per tenant, three times counted."""
+    table = Table(title="Tokens by tenant", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("tenant")
+    for name in ("published", "landed", "counted in periods", "charged (credits)", ""):
+        table.add_column(name, justify="right")
+    for row in rows[:SHOWN_TENANTS]:
+        table.add_row(
+            Text(row.tenant), *(f"{n:,}" for n in (row.published, row.landed, row.counted)), _credits(row.charge), _mark(row.exact)
+        )
+    if rest := rows[SHOWN_TENANTS:]:
+        exact = all(row.exact for row in rest)
+        table.add_row(
+            f"{len(rest):,} more",
+            f"{sum(row.published for row in rest):,}",
+            f"{sum(row.landed for row in rest):,}",
+            f"{sum(row.counted for row in rest):,}",
+            _credits(sum(row.charge for row in rest)),
+            _mark(exact),
+        )
+    return table
+
+
+def _mark(good: bool) -> Text:
+    return Text("✓ exact", style="green") if good else Text("✗ differs", style="bold red")
+
+
+def _credits(nanocredits: int) -> str:
+    return f"{nanocredits / 1e9:,.4f}"
