@@ -1,6 +1,6 @@
 """Embedded Apache Kafka: the official jars on a Java runtime that came as a wheel. One node, KRaft, no Docker, no Java on PATH.
 
-Warm start 3 s, about 340 MB resident with the default heap. Data survive kill -9: what was acknowledged lies in the page
+Warm start 2.5 s, about 300 MB resident with the default heap. Data survive kill -9: what was acknowledged lies in the page
 cache of the operating system, and Kafka recovers its segments at the next start.
 """
 
@@ -118,6 +118,9 @@ def broker_command(
         f"-Xmx{heap_mb}m",
         "-Xms128m",
         "-XX:+UseSerialGC",  # on two cores a concurrent collector takes the broker's own time
+        # Measured on two cores, over the first million messages of 200 bytes: the quick compiler alone starts with 2.5 s of CPU
+        # instead of 5, and costs 1.7 s instead of 2.2 to produce, 0.3 instead of 0.65 to consume. The other never pays back here.
+        "-XX:TieredStopAtLevel=1",
         "-XX:+ExitOnOutOfMemoryError",  # supervision restarts a dead broker; one that lingers helps nobody
         "--sun-misc-unsafe-memory-access=allow",  # Kafka 4.3 still unmaps its buffers this way; without it Java warns
         "--enable-native-access=ALL-UNNAMED",
