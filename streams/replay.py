@@ -13,10 +13,11 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from processors.broken import BrokenJournalError
 from processors.engine import fold
 from processors.state import PartitionState
 from schemas.facts import Fact, PeriodClosed
-from streams.codecs import decode, encode
+from streams.codecs import UnreadableRecord, decode, encode
 
 FETCH_RECORDS = 2_000
 SILENCE_S = 30.0
@@ -92,7 +93,7 @@ def verify_partition(config: Mapping[str, Any], journal: str, facts: str, partit
         recorded = _first_copies(published, verdict)
         known = next(recorded, None)
         for offset, data in inputs:
-            for fact in fold(state, decode(data), offset):
+            for fact in _decided(state, data, offset, inputs.name):
                 if known is None:
                     verdict.unpublished += 1
                     continue
@@ -107,15 +108,15 @@ def verify_partition(config: Mapping[str, Any], journal: str, facts: str, partit
                 progress(partition, verdict.journal, inputs.length)
         progress(partition, verdict.journal, inputs.length)
         if known is not None:
-            verdict.difference = Difference(partition, known[0], None, _fact(known[1]))
+            verdict.difference = Difference(partition, known[0], None, _fact(known[1], facts))
     return verdict
 
 
 def _first_copies(published: _Reader, verdict: PartitionVerdict) -> Iterator[tuple[FactId, bytes]]:
     """Each fact once: ids ascend but where an engine that recovered publishes again what is there already."""
     last: FactId = (-1, -1)
-    for _, data in published:
-        fact = _fact(data)
+    for offset, data in published:
+        fact = _fact(data, f"{published.name}, offset {offset}")
         here = (fact.journal_offset, fact.fact_index)
         if here <= last:
             verdict.repeated += 1
@@ -131,14 +132,24 @@ def _difference(partition: int, decided: Fact, known: tuple[FactId, bytes]) -> D
         partition,
         min(here, recorded),
         decided if here <= recorded else None,
-        _fact(known[1]) if recorded <= here else None,
+        _fact(known[1], "facts") if recorded <= here else None,
     )
 
 
-def _fact(data: bytes) -> Fact:
-    fact = decode(data)
+def _decided(state: PartitionState, data: bytes, offset: int, journal: str) -> list[Fact]:
+    try:
+        return fold(state, decode(data), offset)
+    except (UnreadableRecord, BrokenJournalError) as error:
+        raise ReplayError(f"{journal}, offset {offset}: {error}") from error
+
+
+def _fact(data: bytes, where: str) -> Fact:
+    try:
+        fact = decode(data)
+    except UnreadableRecord as error:
+        raise ReplayError(f"{where}: {error}") from error
     if not isinstance(fact, Fact):
-        raise ReplayError(f"a record of kind {fact.KIND!r} stands among the facts")
+        raise ReplayError(f"{where}: a record of kind {fact.KIND!r} stands among the facts")
     return fact
 
 
@@ -160,15 +171,15 @@ class _Reader:
 
     def __init__(self, config: Mapping[str, Any], topic: str, partition: int) -> None:
         self._consumer = Consumer({**config, "group.id": "bourse-replay", "enable.auto.commit": False})
-        self._name = f"{topic}/{partition}"
+        self.name = f"{topic}/{partition}"
         try:
             low, self._end = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SILENCE_S)
         except KafkaException as error:
             self._consumer.close()
-            raise ReplayError(f"{self._name}: {error.args[0].str()}") from error
+            raise ReplayError(f"{self.name}: {error.args[0].str()}") from error
         if low > 0:
             self._consumer.close()
-            raise ReplayError(f"{self._name}: begins at offset {low}: what stood before is deleted, and proves nothing any more")
+            raise ReplayError(f"{self.name}: begins at offset {low}: what stood before is deleted, and proves nothing any more")
         self.length = self._end - low
         self._consumer.assign([TopicPartition(topic, partition, low)])
         self._next = low
@@ -188,7 +199,7 @@ class _Reader:
             if messages:
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since > SILENCE_S:
-                raise ReplayError(f"{self._name}: nothing came for {SILENCE_S:.0f} s at offset {self._next}")
+                raise ReplayError(f"{self.name}: nothing came for {SILENCE_S:.0f} s at offset {self._next}")
             for message in messages:
                 error = message.error()
                 if error is not None:
@@ -198,10 +209,10 @@ class _Reader:
                 if offset is None or offset >= self._end:
                     return
                 if value is None:
-                    raise ReplayError(f"{self._name}: offset {offset} has no value, and we write none without")
+                    raise ReplayError(f"{self.name}: offset {offset} has no value, and we write none without")
                 self._next = offset + 1
                 yield offset, value
 
     def _raise_if_final(self, error: KafkaError) -> None:
         if not error.retriable():
-            raise ReplayError(f"{self._name}: {error.str()}")
+            raise ReplayError(f"{self.name}: {error.str()}")
