@@ -1,0 +1,264 @@
+"""The engine at 100,000 tenants: closing a period, counting usage, taking commands, snapshots and recovery.
+
+Run alone: `python tests/benchmarks/bench_engine.py`. Seconds are of the processor, so that neighbours on the machine disturb
+little. The baseline of closing is the same rule as a plain loop (plain_engine.py), whose facts must be the engine's, byte for byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from processors.engine import facts_of
+from processors.snapshot import state_hash
+from processors.stamping import Stamp
+from processors.state import PartitionState
+from schemas.facts import CHUNK_ROWS, Fact, PeriodClosed
+from schemas.journal import ClockTick, MeterMark, UsageSums
+from schemas.model import Event
+from schemas.published import Budget, PoolCommand, ProfileCommand
+from streams.codecs import decode, encode
+from streams.snapshots import SnapshotStore
+
+TENANTS = 100_000
+GOAL_CLOSE_S, GOAL_CLOSE_MB = 2.0, 1000.0
+POOL, PERIOD, TICKS = "llm", 100, 60
+REPEATS = 3
+
+
+def run(tenants: int = TENANTS) -> list[dict[str, object]]:
+    """Rows of {name, value, unit, baseline, baseline_value, ratio, goal, met}.
+
+    Raises:
+        RuntimeError: a part failed, or loop and engine disagree.
+    """
+    engine, loop, state = (_in_a_process_of_its_own(part, tenants) for part in ("engine", "loop", "state"))
+    if engine["facts"] != loop["facts"]:
+        raise RuntimeError("the plain loop gives other facts than the engine: one of them is wrong")
+    many = f"{tenants:,} tenants"
+    folding = ("folding the journal", state["fold_s"])
+    return [
+        _row(f"close a period of {many}, facts encoded", engine["close_s"], "s", ("plain loop", loop["close_s"]), GOAL_CLOSE_S),
+        _row(f"peak memory of an engine closing {many}", engine["peak_mb"], "MB", ("plain loop", loop["peak_mb"]), GOAL_CLOSE_MB),
+        _rate("usage counted, facts encoded", engine["usage"], "rows/s", ("plain loop, no facts", loop["usage"])),
+        _rate(f"profiles taken, {many}", state["profiles"], "commands/s", ("decoding them alone", state["decoding"])),
+        _row(f"first snapshot of {many}", state["first_s"], "s", ("hash of the state", state["hash_s"])),
+        _row("next snapshot, one chunk changed", state["next_s"], "s", ("first snapshot", state["first_s"])),
+        _row(f"load a snapshot of {many}", state["load_s"], "s", folding),
+        _row(f"size of a snapshot of {many}", state["snapshot_mb"], "MB", ("the journal", state["journal_mb"])),
+    ]
+
+
+def _row(name: str, value: float, unit: str, baseline: tuple[str, float], goal: float | None = None) -> dict[str, object]:
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "baseline": baseline[0],
+        "baseline_value": baseline[1],
+        "ratio": baseline[1] / max(value, 1e-9),
+        "goal": goal,
+        "met": None if goal is None else value <= goal,
+    }
+
+
+def _rate(name: str, value: float, unit: str, baseline: tuple[str, float]) -> dict[str, object]:
+    return {**_row(name, value, unit, baseline), "ratio": value / baseline[1]}
+
+
+def _in_a_process_of_its_own(part: str, tenants: int) -> dict[str, Any]:
+    """So that memory is that part's alone."""
+    done = subprocess.run([sys.executable, __file__, part, str(tenants)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+# The scenario: everybody has a profile, a tenth a budget; all use something; the next period is auctioned.
+
+
+def terms(tenants: int) -> PoolCommand:
+    return PoolCommand(id="p", pool=POOL, capacity=10_000 * tenants, period_s=TICKS, base_price=2, reserve_price=3)
+
+
+def profiles(tenants: int) -> Iterator[ProfileCommand]:
+    """Bases take 60 % of the capacity."""
+    chosen = random.Random(1)
+    for number in range(tenants):
+        yield ProfileCommand(
+            id=f"c{number}",
+            pool=POOL,
+            tenant=f"tenant-{number * 7919 % tenants:06}",
+            base=chosen.randint(0, 12_000),
+            elasticity=f"{chosen.randint(0, 3_000_000) / 1_000_000:.6f}",
+            budget=Budget(amount=chosen.randint(0, 10**5), window_s=3600) if chosen.random() < 0.1 else None,
+        )
+
+
+def reports(tenants: int) -> Iterator[UsageSums]:
+    """What one meter says of all tenants at one tick."""
+    chosen = random.Random(2)
+    names = [f"tenant-{number:06}" for number in range(tenants)]
+    for chunk, start in enumerate(range(0, tenants, CHUNK_ROWS)):
+        some = names[start : start + CHUNK_ROWS]
+        columns = {
+            "requests": [chosen.randint(1, 50) for _ in some],
+            "input_tokens": [chosen.randint(0, 20_000) for _ in some],
+            "cached_input_tokens": [0 for _ in some],
+            "output_tokens": [chosen.randint(0, 5_000) for _ in some],
+        }
+        identity = {"meter_topic": "usage", "meter_partition": 0, "tick": PERIOD * TICKS + 1, "chunk": chunk}
+        yield UsageSums(pool=POOL, **identity, tenant=some, **columns)
+
+
+def _tick(number: int) -> ClockTick:
+    return ClockTick(tick=number, tick_ms=1000, meter_partitions=1, grace_ticks=5)
+
+
+def _mark(topic: str) -> MeterMark:
+    return MeterMark(meter_topic=topic, meter_partition=0, tick=(PERIOD + 1) * TICKS)
+
+
+def opening(tenants: int) -> list[bytes]:
+    """The journal up to the opening of a period."""
+    records: list[Event] = [_tick(PERIOD * TICKS - 1), terms(tenants), *profiles(tenants), _tick(PERIOD * TICKS)]
+    return [encode(record) for record in records]
+
+
+def usage(tenants: int) -> list[bytes]:
+    """What follows, up to the mark that closes it."""
+    return [encode(record) for record in (*reports(tenants), _tick((PERIOD + 1) * TICKS), _mark("latency"))]
+
+
+# The parts
+
+
+def measure_engine(tenants: int) -> dict[str, Any]:
+    """As the engine's role does it: each fact is encoded as it comes, and the bytes are kept until they are sent."""
+    state, offset = folded(PartitionState(), 0, opening(tenants))
+    metered = usage(tenants)
+    counting, (_, offset) = _timed(lambda: folded(state, offset, metered))
+    mark = encode(_mark("usage"))
+    seconds, sent = _timed(lambda: [encode(fact) for fact in facts_of(state, decode(mark), offset)])
+    return {
+        "close_s": seconds,
+        "peak_mb": _peak_mb(),
+        "usage": tenants / counting,
+        "facts": _digests(sent),
+    }
+
+
+def measure_loop(tenants: int) -> dict[str, Any]:
+    """The same by the plain loop."""
+    from plain_engine import PlainPool
+
+    pool = PlainPool(terms(tenants))
+    for command in profiles(tenants):
+        pool.declare(command)
+    offset = len(opening(tenants)) + len(usage(tenants))
+    for _ in pool.open(PERIOD, Stamp(0)):
+        pass
+    metered = [encode(report) for report in reports(tenants)]
+    counting, _ = _timed(lambda: [pool.count(decode(data)) for data in metered])
+    seconds, sent = _timed(lambda: [encode(fact) for fact in pool.close(_mark("usage"), offset)])
+    return {"close_s": seconds, "peak_mb": _peak_mb(), "usage": tenants / counting, "facts": _digests(sent)}
+
+
+def measure_state(tenants: int) -> dict[str, Any]:
+    """Commands, snapshots and recovery."""
+    begun, metered = opening(tenants), usage(tenants)
+    commands = begun[2:-1]
+    decoding, _ = _timed(lambda: [decode(data) for data in commands])
+    state, offset = folded(PartitionState(), 0, begun[:2])
+    taking, _ = _timed(lambda: folded(state, offset, commands))
+    folding, (state, offset) = _timed(lambda: folded(PartitionState(), 0, [*begun, *metered]))
+    hashing = min(_timed(lambda: state_hash(state.pools[POOL]))[0] for _ in range(REPEATS))
+    table: dict[bytes, bytes] = {}
+    store = SnapshotStore(0, table)
+    first, _ = _timed(lambda: _write(store, state, offset))
+    size = sum(map(len, table.values()))
+    state, offset = folded(state, offset, [_one_more(tenants)])
+    again, _ = _timed(lambda: _write(store, state, offset))
+    loading = min(_timed(SnapshotStore(0, table).load)[0] for _ in range(REPEATS))
+    return {
+        "profiles": tenants / taking,
+        "decoding": tenants / decoding,
+        "fold_s": folding,
+        "hash_s": hashing,
+        "first_s": first,
+        "next_s": again,
+        "load_s": loading,
+        "snapshot_mb": size / 1e6,
+        "journal_mb": sum(map(len, [*begun, *metered])) / 1e6,
+    }
+
+
+def _one_more(tenants: int) -> bytes:
+    """Usage of one tenant, in a chunk that was not reported yet."""
+    report = next(reports(tenants))
+    columns = {name: value[:1] for name, value in report.__dict__.items() if isinstance(value, list)}
+    return encode(report.model_copy(update={**columns, "chunk": tenants}))
+
+
+def folded(state: PartitionState, offset: int, records: Iterable[bytes]) -> tuple[PartitionState, int]:
+    """Decides on records from `offset` on, facts encoded as when they are sent; the state and the next offset."""
+    for data in records:
+        for fact in facts_of(state, decode(data), offset):
+            encode(fact)
+        offset += 1
+    return state, offset
+
+
+def _write(store: SnapshotStore, state: PartitionState, offset: int) -> bool:
+    async def acknowledged() -> None:
+        """The broker's time is not ours."""
+
+    return asyncio.run(store.write(state, offset, acknowledged, lambda: True))
+
+
+def _digests(sent: list[bytes]) -> list[str]:
+    """A digest of each fact; the loop has no state to hash."""
+    facts = [decode(data) for data in sent]
+    plain = [fact.model_copy(update={"state_hash": ""}) if isinstance(fact, PeriodClosed) else fact for fact in facts]
+    assert all(isinstance(fact, Fact) for fact in plain)
+    return [sha256(encode(fact)).hexdigest() for fact in plain]
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.process_time()
+    result = work()
+    return time.process_time() - start, result
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform != "darwin" else 1) / 1e6
+
+
+PARTS: dict[str, Callable[[int], dict[str, Any]]] = {"engine": measure_engine, "loop": measure_loop, "state": measure_state}
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        sys.stdout.write(json.dumps(PARTS[sys.argv[1]](int(sys.argv[2]))))
+        return
+    for row in run():
+        sys.stdout.write(
+            f"{row['name']:50} {row['value']:12,.3f} {row['unit']:10} x{row['ratio']:<9,.2f} {row['baseline']} "
+            f"{row['baseline_value']:,.3f} {'' if row['met'] is None else 'met' if row['met'] else 'MISSED'}\n"
+        )
+
+
+if __name__ == "__main__":
+    # Started by its path it finds the plain loop beside it, and the oracle among the tests of processors.
+    sys.path.append(str(Path(__file__).parents[1] / "processors"))
+    main()
