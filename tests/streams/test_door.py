@@ -326,7 +326,7 @@ def messages(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([text, mutated, body[:at] + body[until:]]) | st.binary(max_size=60))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(kind=KINDS, value=messages(), headers=HEADERS, key=st.none() | st.binary(max_size=8), append_ms=st.integers(0, 2**63 - 1))
 def test_the_door_answers_whatever_stands_before_it(
     kind: TopicKind, value: bytes, headers: list[tuple[str, bytes | None]], key: bytes | None, append_ms: int
