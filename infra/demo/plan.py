@@ -11,7 +11,7 @@ from schemas.published import Budget, Policy, PoolCommand, ProfileCommand
 HEADROOM = 1.1
 """Capacity relative to mean demand: bursts exceed it, so that the auction decides."""
 IDLE_SHARE = 0.03
-"""Base of a tenant that makes no requests, of the capacity."""
+"""What tenants that make no requests have together as bases, of the capacity."""
 BASE_PRICE, RESERVE_PRICE = 1_000, 1_500
 """Nanocredits per token: a thousandth and one and a half thousandths of a credit for 1,000 tokens."""
 BUDGET_WINDOW_S = 3_600
@@ -39,12 +39,13 @@ def plan(workload: Workload, *, pool: str, run: str, seconds: float, period_s: i
     """
     means = {tenant: mean * period_s for tenant, mean in workload.mean_tokens(seconds).items()}
     capacity = max(1000, _round(HEADROOM * sum(means.values())))
+    idle_base = int(IDLE_SHARE * capacity / max(1, sum(not mean for mean in means.values())))
     profiles = tuple(
         ProfileCommand(
             id=f"{run}-{tenant}",
             pool=pool,
             tenant=tenant,
-            base=_round(temper.base_share * means[tenant]) if means[tenant] else int(IDLE_SHARE * capacity),
+            base=_round(temper.base_share * means[tenant]) if means[tenant] else idle_base,
             elasticity=temper.elasticity,
             budget=_budget(temper, means[tenant]),
         )

@@ -29,7 +29,7 @@ from streams.settings import Settings
 
 EXAMPLE_QUERY = "SELECT tenant, sum(used), sum(charge) / 1e9 AS credits FROM allocations GROUP BY tenant"
 FRAMES_PER_S = 2
-POOL_READY_S = 60.0
+POOL_READY_S = 90.0
 """How long the engine may take to hold the demo's pool: it does from the next period on."""
 
 
@@ -86,7 +86,10 @@ def _running(settings: Settings, *, fresh: bool, keep: bool, console: Console) -
     finally:
         if keep:
             console.print(
-                f"left running; stop it with: {_prefix(settings)}bourse down", markup=False, highlight=False, soft_wrap=True
+                f"left running; stop it with: {_environment(settings)} {_command()} down",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
         else:
             _bourse(settings, "down")
@@ -114,7 +117,9 @@ def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
     finally:
         usage, latency = feed.finish()
     published = {"usage": usage.acknowledged, "latency": latency.acknowledged}
-    return _prove(settings, store, published, dict(feed.tokens), console)
+    exact = _prove(settings, store, published, dict(feed.tokens), console)
+    _tell_more(settings, store, keep=choices.keep, console=console)
+    return 0 if exact else 1
 
 
 @dataclass(slots=True)
@@ -198,7 +203,7 @@ def _watch(watched: _Watched, console: Console) -> None:
             time.sleep(1 / FRAMES_PER_S)
 
 
-def _prove(settings: Settings, store: DemoStore, published: dict[str, int], tokens: dict[str, int], console: Console) -> int:
+def _prove(settings: Settings, store: DemoStore, published: dict[str, int], tokens: dict[str, int], console: Console) -> bool:
     with console.status("waiting until the last period is closed") as spinner:
         store.wait_until_landed(published, tokens, spinner.update)
     arrivals, sums = store.arrivals(published), store.sums(tokens)
@@ -210,34 +215,31 @@ def _prove(settings: Settings, store: DemoStore, published: dict[str, int], toke
     exact = all(row.exact for row in arrivals) and all(row.exact for row in sums)
     if not exact:
         console.print("Counts differ: something was lost or doubled.", style="bold red")
-    _tell_more(settings, store, console)
-    return 0 if exact and replayed == 0 else 1
+    return exact and replayed == 0
 
 
-def _tell_more(settings: Settings, store: DemoStore, console: Console) -> None:
-    prefix = _prefix(settings)
-    up = f"{prefix}bourse up" + (" --ports auto" if settings.ports == "auto" else "")
-    lines = [
-        "Where to look next (the data stay):",
-        f"  {up:<60} start it again; prints the dashboard's address",
-        f'  {prefix}bourse sql "{EXAMPLE_QUERY}"',
-    ]
+def _tell_more(settings: Settings, store: DemoStore, *, keep: bool, console: Console) -> None:
+    bourse = _command()
+    again = f"the dashboard is at {settings.dashboard_url}" if keep else "starts it again and prints the dashboard's address"
+    lines = [f"export {_environment(settings)}", f"{bourse} up     # {again}", f'{bourse} sql "{EXAMPLE_QUERY}"']
     if example := store.example():
-        pool = store.pool
-        lines.append(f"  {prefix}bourse explain {pool} {example[0]} {example[1]}")
-    lines.append(f"  {settings.dashboard_url}   the dashboard, while it runs (bourse demo --keep leaves it up)")
-    console.print()
+        lines.append(f"{bourse} explain {store.pool} {example[0]} {example[1]}     # why it got what it got")
+    console.print("\nWhere to look next (the data stay):", style="bold")
     for text in lines:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _prefix(settings: Settings) -> str:
+def _environment(settings: Settings) -> str:
     """What makes a shell's `bourse` mean this home."""
     home = settings.home
     shown = home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home
+    return f"BOURSE_HOME={shown}" + (" BOURSE_PORTS=auto" if settings.ports == "auto" else "")
+
+
+def _command() -> str:
+    """This command as the user's shell finds it."""
     command = Path(sys.argv[0])
-    folder = f"{command.parent}/" if command.name == "bourse" and not _on_path(command) else ""
-    return f"BOURSE_HOME={shown} {folder}"
+    return "bourse" if command.name != "bourse" or _on_path(command) else str(command)
 
 
 def _on_path(command: Path) -> bool:

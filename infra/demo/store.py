@@ -30,6 +30,11 @@ class Period:
     used: int
     price: int
 
+    @property
+    def utilisation(self) -> float:
+        """Used tokens of the capacity; more than 1 where tenants used more than there was."""
+        return self.used / self.capacity if self.capacity else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -142,9 +147,9 @@ class DemoStore:
             time.sleep(LOOK_EVERY_S)
 
     def example(self) -> tuple[int, str] | None:
-        """(period, tenant) of the largest surplus in the latest period that had any."""
+        """(period, tenant) of the largest surplus in the latest period in which a bid won any."""
         rows = self._query(
-            "SELECT period, tenant FROM allocations WHERE pool = {pool:String} AND surplus > 0"
+            "SELECT period, tenant FROM allocations WHERE pool = {pool:String} AND surplus > 0 AND bid > 0"
             " ORDER BY period DESC, surplus DESC, tenant LIMIT 1"
         )
         return (rows[0][0], rows[0][1]) if rows else None

@@ -14,7 +14,8 @@ from infra.demo.store import Arrival, Period, TenantSums
 from infra.workloads import Temper
 
 SHOWN_TENANTS = 20
-BAR = 24
+SHOWN_PERIODS = 24
+BAR = 20
 SPARK = "▁▂▃▄▅▆▇█"
 
 
@@ -29,32 +30,32 @@ def live(pool: Mapping[str, Any] | None, tempers: Mapping[str, Temper], periods:
     """
     if pool is None:
         return Group(Text("waiting for the engine"), Text(told, style="dim"))
-    return Group(_headline(pool), _history(periods), _table(pool, tempers), Text(told, style="dim"))
+    return Group(_headline(pool), _utilisation(pool, periods), _table(pool, tempers), Text(told, style="dim"))
 
 
 def _headline(pool: Mapping[str, Any]) -> Text:
-    utilisation = pool["utilisation"] or 0.0
-    filled = min(BAR, round(BAR * utilisation))
-    colour = "green" if utilisation < 0.85 else "yellow" if utilisation <= 1 else "red"
     return Text.assemble(
         ("pool ", "dim"),
         (pool["pool"], "bold"),
-        ("   utilisation ", "dim"),
-        ("█" * filled + "░" * (BAR - filled), colour),
-        (f" {utilisation:4.0%}", "bold"),
-        ("   capacity ", "dim"),
-        f"{pool['capacity']:,}",
-        (f" tokens in {pool['period_s']} s   surplus at ", "dim"),
-        f"{pool['price'] or 0:,}",
-        (" nanocredits", "dim"),
+        (f"   {pool['capacity']:,} tokens in {pool['period_s']} s   surplus at {pool['price'] or 0:,} nanocredits/token", "dim"),
     )
 
 
-def _history(periods: Sequence[Period]) -> Text:
-    shares = [period.used / period.capacity if period.capacity else 0.0 for period in periods[-40:]]
-    spark = "".join(SPARK[min(len(SPARK) - 1, int(share * len(SPARK)))] for share in shares)
-    latest = f" latest {shares[-1]:.0%}" if shares else ""
-    return Text.assemble((f"closed periods {len(periods):>3}  ", "dim"), (spark, "cyan"), (latest, "dim"))
+def _utilisation(pool: Mapping[str, Any], periods: Sequence[Period]) -> Text:
+    """The latest closed period as a bar, those before it as a line of small ones, the open one as a number."""
+    shares = [period.utilisation for period in periods]
+    latest = shares[-1] if shares else 0.0
+    filled = min(BAR, round(BAR * latest))
+    colour = "green" if latest < 0.85 else "yellow" if latest <= 1 else "red"
+    spark = "".join(SPARK[min(len(SPARK) - 1, int(share * len(SPARK)))] for share in shares[-SHOWN_PERIODS:])
+    return Text.assemble(
+        ("utilisation ", "dim"),
+        ("█" * filled + "░" * (BAR - filled), colour),
+        (f" {latest:.0%}" if shares else "  – ", "bold"),
+        ("   closed periods ", "dim"),
+        (spark, "cyan"),
+        (f"   open period so far {pool['utilisation'] or 0.0:.0%}", "dim"),
+    )
 
 
 def _table(pool: Mapping[str, Any], tempers: Mapping[str, Temper]) -> Table:
@@ -82,9 +83,8 @@ def _table(pool: Mapping[str, Any], tempers: Mapping[str, Temper]) -> Table:
 
 def line(period: Period) -> str:
     """A closed period in one line."""
-    share = period.used / period.capacity if period.capacity else 0.0
     return (
-        f"period {period.period} ({period.start} UTC): utilisation {share:.0%}, used {period.used:,}, "
+        f"period {period.period} ({period.start} UTC): utilisation {period.utilisation:.0%}, used {period.used:,}, "
         f"allocated {period.allocated:,} of {period.capacity:,} tokens, surplus price {period.price:,} nanocredits"
     )
 
@@ -104,7 +104,7 @@ def sums(rows: Sequence[TenantSums]) -> Table:
     """Tokens per tenant, three times counted."""
     table = Table(title="Tokens by tenant", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("tenant")
-    for name in ("published", "landed", "counted in periods", "charged (credits)", ""):
+    for name in ("published", "landed", "in periods", "credits", ""):
         table.add_column(name, justify="right")
     for row in rows[:SHOWN_TENANTS]:
         table.add_row(
