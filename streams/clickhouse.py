@@ -129,6 +129,8 @@ class ClickHouse:
     """One client in one thread. Memory: what one call holds."""
 
     def __init__(self, settings: Settings) -> None:
+        for noisy in ("clickhouse_connect.driver._backend.http_sync", "urllib3.connectionpool"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)  # they warn of every try; until_done() says it once
         self._settings = settings
         self._url = settings.shown("clickhouse") or settings.clickhouse_url
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clickhouse")
