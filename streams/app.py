@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,8 +37,33 @@ class TableManager(FaustTableManager):
         await self.recovery.start()
 
 
+class Seldom(logging.Filter):
+    """Lets each message of aiokafka through once in a while: without a broker it repeats itself eighty times a second."""
+
+    def __init__(self, every_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every_s, self._clock = every_s, clock
+        self._said: dict[tuple[str, str], float] = {}  # of each place in aiokafka's source, so it stays small
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log it. Informational messages always: they are few, and each tells something new."""
+        if record.levelno < logging.WARNING or not record.name.startswith("aiokafka"):
+            return True
+        now, place = self._clock(), (record.name, str(record.msg))
+        if now - self._said.get(place, -self._every_s) < self._every_s:
+            return False
+        self._said[place] = now
+        return True
+
+
 class Worker(FaustWorker):
     """Faust's sleeps a second before it closes its loop."""
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """Faust has set up the handlers of the log."""
+        super().on_setup_root_logger(logger, level)
+        for handler in logger.handlers:
+            handler.addFilter(Seldom())
 
     async def _sentinel_task(self) -> None:
         """Nothing runs any more: there is nothing to wait for."""
@@ -54,6 +82,7 @@ def build_app(
     linger_s: float = 0.0,
     max_batch_records: int = MAX_RECORDS,
     changelog_partitions: int = 1,
+    instance: str | None = None,
 ) -> faust.App:
     """An app without agents.
 
@@ -70,6 +99,9 @@ def build_app(
         linger_s: how long the producer waits for more records to send together, s.
         max_batch_records: of one fetch.
         changelog_partitions: of tables; their changelog topics, `<role>-<table>-changelog`, are created by us, not by Faust.
+        instance: what tells this worker from all others of the group wherever they run, the same after a restart. The group then
+            takes a worker that was killed and starts again for the same one: it has its partitions back at once, not after
+            `session_timeout_s`. None: it joins as a new member.
     """
     return faust.App(
         role,
@@ -86,6 +118,7 @@ def build_app(
         broker_commit_every=None,
         broker_max_poll_records=max_batch_records,
         consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=instance,
         # Fail-over: a dead worker is noticed after the session, the others hear of it at their next heartbeat. A rebalance waits
         # longer for a worker that lives but is busy, such as with a role's `revoked`.
         broker_session_timeout=session_timeout_s,
@@ -124,4 +157,6 @@ def run_app(app: faust.App, *, loglevel: str = "INFO") -> NoReturn:
     """Run a worker in this process until SIGTERM or a crash, and exit: 0 after a clean stop, 1 after a crash."""
     app.conf.datadir.mkdir(parents=True, exist_ok=True)
     app.finalize()
-    app.Worker(loglevel=loglevel, quiet=True).execute_from_commandline()
+    worker = app.Worker(loglevel=loglevel, quiet=True)
+    worker.spinner = None  # above INFO Faust would draw one into the log
+    worker.execute_from_commandline()

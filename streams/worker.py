@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import blake2b
 from typing import Any, NoReturn
 
 import faust
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from streams.app import build_app, run_app
@@ -19,6 +24,9 @@ from streams.transport import Batch, Committed, attach
 
 STATE_TABLE = "state"
 """Name of the engine's table of snapshots; its changelog topic is `<group>-state-changelog`."""
+
+ANSWER_S = 5.0
+"""How long the broker may take to answer before it is asked again, s."""
 
 
 def group(settings: Settings, role: str) -> str:
@@ -37,7 +45,8 @@ def run(role: str, settings: Settings, name: str | None = None) -> NoReturn:
     Args:
         role: a key of `ROLES`.
         settings: where Kafka and ClickHouse are, and what the role may choose.
-        name: of this worker, unique on this machine (`engine-2`); by default the role's.
+        name: of this worker, unique in its home (`engine-2`), the same after a restart; by default the role's, which several
+            workers may share.
 
     Raises:
         BadInput: there is no such role.
@@ -45,10 +54,26 @@ def run(role: str, settings: Settings, name: str | None = None) -> NoReturn:
     if role not in ROLES:
         raise BadInput(f"role: {role!r} is none of {', '.join(ROLES)}")
     worker = name or role
-    app = _app(role, settings, worker)
+    app = _app(role, settings, worker, None if name is None else _instance(settings, name))
     ROLES[role](app, settings)
     attach(app, Readiness(settings, worker))
+    until_kafka_answers(settings)
     run_app(app, loglevel=settings.log_level)
+
+
+def until_kafka_answers(settings: Settings) -> None:
+    """Wait for the broker, however long: Faust would fail at once, and a supervisor give up a worker that fails so often."""
+    client = AdminClient({**settings.kafka_client_config(), "log_level": 0})
+    told = False
+    while True:
+        try:
+            client.list_topics(timeout=ANSWER_S)
+        except KafkaException as silent:
+            if not told:
+                print(f"waiting for Kafka at {settings.kafka_bootstrap}: {silent.args[0].str()}", flush=True)
+            told = True
+        else:
+            return
 
 
 class Readiness:
@@ -68,7 +93,13 @@ class Readiness:
         """A rebalance gives new partitions in a moment: the worker stays ready."""
 
 
-def _app(role: str, settings: Settings, worker: str) -> faust.App:
+def _instance(settings: Settings, name: str) -> str:
+    """Tells a named worker from those of other homes and machines; the group allows letters, digits and `._-`."""
+    place = blake2b(f"{socket.gethostname()}\n{settings.home}".encode(), digest_size=6).hexdigest()
+    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{name}-{place}")
+
+
+def _app(role: str, settings: Settings, worker: str, instance: str | None) -> faust.App:
     return build_app(
         group(settings, role),
         brokers=settings.kafka_bootstrap,
@@ -78,6 +109,7 @@ def _app(role: str, settings: Settings, worker: str) -> faust.App:
         credentials=_credentials(settings),
         session_timeout_s=settings.session_timeout.total_seconds(),
         changelog_partitions=settings.partitions,
+        instance=instance,
     )
 
 

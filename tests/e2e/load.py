@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from schemas.published import LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
 from streams.client import CommandPublisher, LatencyPublisher, UsagePublisher
@@ -70,7 +70,7 @@ class Load:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load")
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -108,7 +108,12 @@ class Load:
         pool, tenant = self._random.choice(self._tenants)
         now = time.time_ns() // 1_000_000
         used = UsageEvent(
-            time=now, source="load", id=f"u{number}", tenant=tenant, pool=pool, input_tokens=self._random.randint(0, 2000),
+            time=now,
+            source="load",
+            id=f"u{number}",
+            tenant=tenant,
+            pool=pool,
+            input_tokens=self._random.randint(0, 2000),
             output_tokens=self._random.randint(0, 500),
         )
         self._put(self._usage, used)

@@ -72,7 +72,13 @@ class System:
     """Broker, ClickHouse and one worker of each role, supervised; a context manager that leaves nothing running."""
 
     def __init__(
-        self, home: Path, *, kafka: str | None = None, clickhouse: str | None = None, workers: dict[str, int] | None = None, **options: Any
+        self,
+        home: Path,
+        *,
+        kafka: str | None = None,
+        clickhouse: str | None = None,
+        workers: dict[str, int] | None = None,
+        **options: Any,
     ) -> None:
         self.home = home
         self.broker = None if kafka else EmbeddedBroker(home)
@@ -89,8 +95,8 @@ class System:
             **{**FAST, **options},
         )
         self._policy = replace(Policy.of(self.settings), pause_s=0.2, limit=10_000)
-        self._count = {role: 0 for role in ROLES}
-        self._wanted = {role: 1 for role in ROLES} | (workers or {})
+        self._count = dict.fromkeys(ROLES, 0)
+        self._wanted = dict.fromkeys(ROLES, 1) | (workers or {})
         self.workers: dict[str, Supervised] = {}
         self._leaving: list[Supervised] = []
         self._probes = ThreadPoolExecutor(4)
@@ -204,7 +210,14 @@ class System:
         until(
             lambda: all(worker.state is State.RUNNING for worker in self.workers.values()),
             seconds,
-            lambda: "ready: " + ", ".join(f"{name} {worker.state} {self.tail(name)}" for name, worker in self.workers.items() if worker.state is not State.RUNNING),
+            lambda: (
+                "ready: "
+                + ", ".join(
+                    f"{name} {worker.state} {self.tail(name)}"
+                    for name, worker in self.workers.items()
+                    if worker.state is not State.RUNNING
+                )
+            ),
         )
 
     def tail(self, name: str, size: int = 1500) -> str:
@@ -332,4 +345,8 @@ class System:
             reached = now()
             return {tp: (reached.get(tp, 0), end) for tp, end in ends.items() if reached.get(tp, 0) < end}
 
-        until(lambda: not behind(), seconds, lambda: f"{who}: behind {behind()}\n" + "\n".join(self.tail(n) for n in self.workers if n.startswith(who[:4])))
+        until(
+            lambda: not behind(),
+            seconds,
+            lambda: f"{who}: behind {behind()}\n" + "\n".join(self.tail(n) for n in self.workers if n.startswith(who[:4])),
+        )

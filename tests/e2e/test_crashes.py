@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from torture import KINDS, Torture
 
-KILLS = 21
+KILLS = 20
 
 
 def seed() -> int:
@@ -22,7 +22,9 @@ def run(home: Path, kills: int) -> Torture:
     chosen = seed()
     print(f"\nBOURSE_TEST_SEED={chosen}, {kills} kills", flush=True)
     began = time.monotonic()
-    torture = Torture(home, kills=kills, seed=chosen, tell=lambda text: print(f"[{time.monotonic() - began:6.1f}] {text}", flush=True))
+    torture = Torture(
+        home, kills=kills, seed=chosen, tell=lambda text: print(f"[{time.monotonic() - began:6.1f}] {text}", flush=True)
+    )
     torture.run()
     return torture
 
