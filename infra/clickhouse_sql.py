@@ -130,13 +130,14 @@ def _insert(sql: bytes, *, complete: bool) -> Statement | None:
         if token.depth == 0 and previous is not None:
             if token.is_word("VALUES") and not selects:
                 return Statement(Kind.INSERT, "INSERT", _text(sql[: token.start]), "Values", data_at=token.end)
-            if token.kind == "word" and previous.is_word("FORMAT") and not selects:
+            if token.kind == "word" and previous.is_word("FORMAT"):
+                if selects:  # chDB would insert nothing, and say nothing
+                    raise ClickHouseError(48, "NOT_IMPLEMENTED", "data for input(): insert them into a table, then SELECT from it")
                 return _insert_with_format(sql, previous, token, complete=complete)
         selects = selects or token.is_word("SELECT", "WITH")
         previous = token
     if complete and not selects:
         raise ClickHouseError(62, "SYNTAX_ERROR", "Syntax error: an INSERT needs VALUES, FORMAT or SELECT")
-    # Of INSERT … SELECT … FORMAT the data reach input(): the engine reads them from the statement's own text.
     return Statement(Kind.DIRECT, "INSERT", _text(sql)) if complete else None
 
 

@@ -140,7 +140,16 @@ def clickhouse_command(data: Path, *, port: int, host: str = "127.0.0.1") -> lis
 
 def clickhouse_answers(url: str, *, timeout_s: float = 2.0) -> bool:
     """True if the server at this URL says it is alive."""
+    answer = get(f"{url}/ping", timeout_s=timeout_s)
+    return answer is not None and answer.text.strip() == "Ok."
+
+
+def get(url: str, *, timeout_s: float = 2.0) -> httpx.Response | None:
+    """The answer of something that may be starting or gone; None: there is none.
+
+    Certificates are loaded (50 ms of a core) only where one has to be checked: this is asked many times a second.
+    """
     try:
-        return httpx.get(f"{url}/ping", timeout=timeout_s).text.strip() == "Ok."
+        return httpx.get(url, timeout=timeout_s, verify=url.startswith("https"))
     except httpx.HTTPError:
-        return False
+        return None

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import httpx
-
 from infra.broker import broker_answers, broker_command
-from infra.embedded import clickhouse_answers, clickhouse_command
+from infra.embedded import clickhouse_answers, clickhouse_command, get
 from infra.run_state import Desired
 from infra.supervised import Part
 from streams.settings import Settings
@@ -77,9 +75,7 @@ def _says(ready_file: Path, pid: int) -> bool:
 
 def _dashboard(settings: Settings) -> Part:
     def ready(_pid: int) -> bool:
-        try:
-            return httpx.get(settings.dashboard_url, timeout=2).status_code == httpx.codes.OK
-        except httpx.HTTPError:
-            return False
+        answer = get(settings.dashboard_url)
+        return answer is not None and answer.is_success
 
     return Part("dashboard", lambda: [sys.executable, "-m", "dashboards"], ready)

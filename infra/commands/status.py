@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.broker import broker_answers
-from infra.embedded import clickhouse_answers
+from infra.embedded import clickhouse_answers, get
 from infra.lag import lags
 from infra.run_state import Desired, Seen, supervisor
 from infra.supervised import State
@@ -81,12 +81,9 @@ def _pools(settings: Settings, listed: list[dict[str, Any]], *, store_answers: b
     pools = _pools_in_clickhouse(settings) if store_answers else {}
     engines = [each["name"] for each in listed if each["name"].startswith("engine-") and each["state"] == State.RUNNING]
     for name in engines:
-        try:
-            answer = httpx.get(f"{settings.engine_web_url(int(name.rpartition('-')[2]))}/pools", timeout=ANSWER_S)
-            answer.raise_for_status()
+        answer = get(f"{settings.engine_web_url(int(name.rpartition('-')[2]))}/pools", timeout_s=ANSWER_S)
+        if answer is not None and answer.is_success:  # else it is starting, or busy
             pools |= answer.json()
-        except (httpx.HTTPError, ValueError):  # it is starting, or busy
-            continue
     return pools
 
 
