@@ -6,6 +6,7 @@ partitions would send a tenant's or a pool's later events to another partition t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from streams.errors import Unavailable, UserError
 from streams.settings import Settings
 
 ANSWER_S = 30.0
+LOOK_EVERY_S = 0.05
 DAY_MS = 86_400_000
 
 # Inputs take what the producer sends at most; what is written about an input (dead letter, journal, fact, snapshot) adds to it.
@@ -156,11 +158,14 @@ def _partition_counts(admin: AdminClient) -> dict[str, int]:
 
 def _wait_for(admin: AdminClient, names: set[str]) -> dict[str, int]:
     """Counts once all topics are in the cluster's metadata: creation is acknowledged a moment before every broker knows."""
-    for _ in range(100):
+    deadline = time.monotonic() + ANSWER_S
+    while True:
         counts = _partition_counts(admin)
         if names <= counts.keys():
             return counts
-    raise Unavailable(f"Kafka accepted but does not show the topics {', '.join(sorted(names - counts.keys()))}")
+        if time.monotonic() > deadline:
+            raise Unavailable(f"Kafka accepted but does not show the topics {', '.join(sorted(names - counts.keys()))}")
+        time.sleep(LOOK_EVERY_S)
 
 
 def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, Transf
 from schemas.published import LatencyEvent, UsageEvent
 from streams.complaints import Refusal
 from streams.door import Door, Published, TopicKind
-from streams.errors import BadInput
+from streams.errors import BadInput, Unavailable
 from streams.outbox import MAX_MESSAGE_BYTES, Letter, Outbox, PublishFailed, PublishTimeout, UndeliveredError
 from streams.settings import Settings
 
@@ -124,7 +124,11 @@ def send(lines: IO[bytes], letters: Letters, settings: Settings, *, limit: int |
         Unavailable: Kafka does not answer, or has no such topic; nothing was sent.
     """
     outbox: Outbox[int] = Outbox(settings, max_wait=timeout, delivery_timeout=timeout)
-    outbox.check(letters.topic, min(ANSWER, timeout))
+    try:
+        outbox.check(letters.topic, min(ANSWER, timeout))
+    except Unavailable:
+        outbox.close()
+        raise
     sending = _Sending(outbox, letters, Tally(letters.topic), Console(stderr=True))
     with _progress(sending.console, lines) as progress:
         task = progress.add_task("", total=_size(lines), told="")
