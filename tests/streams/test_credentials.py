@@ -71,7 +71,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     directory = tmp_path_factory.mktemp("secured")
     ports = {name: free_port() for name in ("plain", "sasl", "secure", "controller")}
     keystore, authority = self_signed(directory)
-    command = broker_command(directory / "data", directory, port=ports["plain"], controller_port=ports["controller"], heap_mb=384)
+    command = broker_command(directory / "data", port=ports["plain"], controller_port=ports["controller"], heap_mb=384)
     with Path(command[-1]).open("a", encoding="utf-8") as properties:
         properties.write(SECURED.format(**ports, keystore=keystore))  # the last word on a property counts
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -67,7 +67,9 @@ def test_reading_starts_where_the_role_says(driver: str, lab: Any) -> None:
     if driver == "bourse":
         assert second.told("assigned")[0]["committed"] == {f"{topic}/0": [30, "note 29"], f"{topic}/1": [30, "note 29"]}
         assert begun == {0: 12, 1: 30}
-        assert [event["next"] for event in second.told("late") if event["partition"] == 0] == [22], "less than what is committed"
+        ignored = [event["next"] for event in second.told("late") if event["partition"] == 0]
+        assert ignored, "less than what is committed is declared and ignored"
+        assert max(ignored) < 30
     else:
         assert begun == {0: 30, 1: 30}, "the stock driver seeks back to what is committed, after every hook that it offers"
 
