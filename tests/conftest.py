@@ -9,11 +9,16 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from infra.broker import LARGEST_MESSAGE_BYTES, wait_for_broker
 from infra.embedded import EmbeddedBroker, EmbeddedClickHouse, clickhouse_answers
 from infra.processes import free_port
+
+# Timing belongs in tests/benchmarks: an example that a busy machine made slow has not failed.
+hypothesis.settings.register_profile("bourse", deadline=None)
+hypothesis.settings.load_profile("bourse")
 
 KAFKA_IMAGE = "apache/kafka:4.3.0"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.9"

@@ -30,21 +30,22 @@ TENANTS = 1_000
 EVENTS_A_TICK = 50_000
 TICK_MS = 1_000
 REPEATS = 2
+READ_S = 120.0
 PLAIN_S = 20.0
 """The plain agent is stopped after this many seconds: it would take minutes for all events, at the same pace."""
 
 
-def run(bootstrap: str, events: int = EVENTS) -> list[dict[str, object]]:
+def run(bootstrap: str, events: int = EVENTS, repeats: int = REPEATS, seconds: float = PLAIN_S) -> list[dict[str, object]]:
     """Rows of {name, value, unit, baseline, baseline_value, ratio, goal, met}."""
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), kafka=bootstrap, topic_prefix=f"bench-{uuid.uuid4().hex[:8]}.", tick_ms=TICK_MS)
         ensure_topics(settings)
         records = _publish(settings, events)
         best: dict[str, dict[str, float]] = {}
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             for way in ("getmany", "getmany and decode", "metering"):
-                _keep_best(best, way, _read(way, settings, records))
-        _keep_best(best, "plain agent", _read("plain agent", settings, records))
+                _keep_best(best, way, _read(way, settings, records, READ_S))
+        _keep_best(best, "plain agent", _read("plain agent", settings, records, seconds))
     return [
         *_against(best, "cpu_s", "events per processor second"),
         *_against(best, "wall_s", "events/s"),
@@ -112,14 +113,14 @@ def _tick(producer: Producer, settings: Settings, number: int) -> None:
     assert producer.flush(60) == 0
 
 
-def _read(way: str, settings: Settings, records: int) -> dict[str, float]:
+def _read(way: str, settings: Settings, records: int, seconds: float) -> dict[str, float]:
     spec = {
         "way": way,
         "bootstrap": settings.kafka_bootstrap,
         "prefix": settings.topic_prefix,
         "partitions": settings.partitions,
         "events": records,
-        "seconds": PLAIN_S if way == "plain agent" else 120,
+        "seconds": seconds,
     }
     script = Path(__file__).with_name("metering_reader.py")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
