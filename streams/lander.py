@@ -40,7 +40,7 @@ from streams.transport import Batch
 MAX_BATCH_BYTES = 64 << 20
 """Of records in one batch: a dozen dead letters of the largest size, or several times a usual batch of usage events."""
 
-IDLE_LANDED_S = 10.0
+IDLE_LANDED_S = 2.0
 """How often `landed` is written while only such records come as become no rows (ticks): each is an insert."""
 
 
