@@ -26,9 +26,12 @@ COMMANDS = {
     "doctor": "infra.commands.doctor:doctor",
     "topics": "infra.commands.topics:topics",
     "sql": "infra.commands.sql:sql",
+    "explain": "infra.commands.explain:explain",
+    "replay": "infra.commands.replay:replay",
     "config": "infra.commands.config:config",
     "worker": "infra.commands.worker:worker",
     "publish": "infra.commands.publish:publish",
+    "bench": "infra.commands.bench:bench",
     "demo": "infra.commands.demo:demo",
     "allocate": "infra.doors:allocate_command",
 }
