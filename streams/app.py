@@ -28,6 +28,11 @@ SEND_TIMEOUT_S = 120.0
 """A record that the brokers don't take within this fails, and with it the worker. Longer than any restart of a broker."""
 
 
+NEVER_S = 10 * 365 * 86_400.0
+"""A worker never leaves its group for not fetching. It may have to wait long for ClickHouse, its heartbeats tell that it lives, and
+aiokafka would not let it come back before it fetches, which without partitions it never does."""
+
+
 class TableManager(FaustTableManager):
     """Faust's waits a second for tables that are still to be declared; ours are declared before the app starts."""
 
@@ -125,6 +130,7 @@ def build_app(
         broker_heartbeat_interval=min(1.0, session_timeout_s / 6),
         broker_request_timeout=max(30.0, session_timeout_s),
         broker_rebalance_timeout=30.0,
+        broker_max_poll_interval=NEVER_S,
         # Sending.
         producer_partitioner=partition_by_key,
         producer_acks=-1,

@@ -47,10 +47,11 @@ HAND_OVER_S = 10.0
 class _Partition:
     """A placed partition of the current generation."""
 
-    __slots__ = ("committed", "in_flight", "position", "safe")
+    __slots__ = ("begun", "committed", "in_flight", "position", "safe")
 
     def __init__(self, position: int, committed: Committed) -> None:
         self.position = position  # offset of the next record to be delivered
+        self.begun = False  # something was delivered
         self.committed = committed
         self.safe: Committed | None = None  # the last declaration
         self.in_flight = 0  # batches delivered and not yet finished by the agent
@@ -185,7 +186,10 @@ class Consumer(driver.Consumer):
         if first.offset < partition.position:
             text = f"{tp} was cut or made anew: its log goes on at {first.offset}, we are at {partition.position}"
             raise AssertionError(text)
+        if first.offset > partition.position and not partition.begun:
+            self.log.warning("%s starts at %s: what was from %s on is gone", tp, first.offset, partition.position)
         batch = Batch(tp.topic, tp.partition, taken.records, generation)
+        partition.begun = True
         partition.position = last.offset + 1
         partition.in_flight += 1
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))

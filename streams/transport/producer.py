@@ -59,8 +59,9 @@ class Producer(driver.Producer):
         except Exception as error:
             self.fail(error)
             raise
-        self._watch(cast("asyncio.Future[RecordMetadata]", sent))
-        return sent
+        kept = cast("asyncio.Future[RecordMetadata]", sent)
+        self._watch(kept)
+        return asyncio.shield(kept)
 
     def send_soon(self, fut: FutureMessage) -> None:
         """Put one record into Faust's buffer; a table's changelog takes this way."""
@@ -92,7 +93,8 @@ class Producer(driver.Producer):
         except Exception as error:
             self.fail(error)
             raise
-        return asyncio.ensure_future(_offsets(slots, sent))
+        # Who gives up waiting must not take the failure of a send out of our sight.
+        return asyncio.shield(asyncio.ensure_future(_offsets(slots, sent)))
 
     def _pack(
         self, kafka: aiokafka.AIOKafkaProducer, records: Iterable[Outgoing]

@@ -70,9 +70,10 @@ def test_records_that_come_when_the_partition_is_going_are_dropped(closed_by: st
     with_consumer(tmp_path, check)
 
 
-def test_a_hole_in_the_log_is_passed_and_a_step_back_is_not(tmp_path: Path) -> None:
+def test_a_hole_in_the_log_is_passed_and_a_step_back_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def check(consumer: Consumer, delivered: list[Any]) -> None:
         await consumer._receive(HERE, Fetched(0, [record(105), record(107)]))
+        assert "starts at 105: what was from 100 on is gone" in caplog.text
         assert [batch.last for batch in delivered] == [107]
         with pytest.raises(AssertionError, match="cut or made anew"):
             await consumer._receive(HERE, Fetched(0, [record(107)]))

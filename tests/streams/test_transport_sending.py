@@ -101,3 +101,15 @@ def test_a_record_that_is_refused_fails_the_app_though_nobody_awaits_it(size: in
         assert app.crashed
 
     with_producer(lab, tmp_path, use)
+
+
+def test_who_gives_up_waiting_does_not_hide_a_failure(lab: Any, tmp_path: Path) -> None:
+    topic = lab.topic(max_message_bytes="1000")
+
+    async def use(app: Any) -> None:
+        acknowledged = await send_all(app, [Outgoing(topic, 0, None, b"x" * 2000)])
+        acknowledged.cancel()
+        await asyncio.wait_for(producer_of(app)._failed.wait(), timeout=30)
+        assert isinstance(producer_of(app).failure, MessageSizeTooLargeError)
+
+    with_producer(lab, tmp_path, use)
