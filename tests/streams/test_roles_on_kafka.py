@@ -50,7 +50,7 @@ class Bourse:
         ensure_topics(self.settings)
         self.home = home
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1, "log_level": 0})
 
     def start(self, role: str, name: str, **faults: Any) -> None:
         self.home.mkdir(exist_ok=True, parents=True)
