@@ -118,6 +118,10 @@ class Supervisor:
         from streams.topics import check_partitions, ensure_topics  # noqa: PLC0415  only once Kafka is up
 
         check_partitions(ensure_topics(self._settings))
+        if self._settings.schema_registry is not None:
+            from streams.schema_registry import register_published  # noqa: PLC0415  0.3 s that few need
+
+            register_published(self._settings)
 
     def _make_tables(self) -> None:
         from streams.clickhouse import connect  # noqa: PLC0415  0.4 s, while Kafka starts

@@ -5,19 +5,26 @@ after that is `RegistryUnavailable`, which must stop the worker: a registry that
 nothing may become a dead letter for it, and nothing may be passed over.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient, SchemaRegistryError
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException
 
 from schemas.avro import record
 from schemas.model import Event
 from schemas.published import LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
+from streams.errors import UserError
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    # Imported where it is used: it brings HTTP, OAuth and cryptography with it, 0.2 s of every worker's start.
+    from confluent_kafka.schema_registry import Schema, SchemaReference
 
 Answer = TypeVar("Answer")
 
@@ -63,6 +70,8 @@ class SchemaRegistry:
     def __init__(
         self, url: str, *, retries: int = 6, wait_ms: int = 500, timeout_s: float = 5.0, forget_unknown_s: float = 30.0
     ) -> None:
+        from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415  see the top
+
         self._client = SchemaRegistryClient(
             {"url": url, "max.retries": retries, "retries.wait.ms": wait_ms, "retries.max.wait.ms": 20_000, "timeout": timeout_s}
         )
@@ -150,6 +159,8 @@ class SchemaRegistry:
         return {subject: self._register(subject, model) for subject, model in subjects.items()}
 
     def _register(self, subject: str, model: type[Event]) -> int:
+        from confluent_kafka.schema_registry import Schema  # noqa: PLC0415  see the top
+
         schema = Schema(json.dumps(record(model)), "AVRO")
         return _asked(subject, lambda: self._client.register_schema(subject, schema))
 
@@ -158,7 +169,26 @@ class SchemaRegistry:
         self._client.close()
 
 
+def register_published(settings: Settings) -> dict[str, int]:
+    """Registers what may be published in the registry of the settings; nothing where none is set. Returns subject -> schema id.
+
+    Raises:
+        UserError: the registry does not answer, or refuses a schema.
+    """
+    if settings.schema_registry is None:
+        return {}
+    registry = SchemaRegistry(settings.schema_registry)
+    try:
+        return registry.register(settings.topic_prefix)
+    except (RegistryUnavailable, UnusableSchema) as error:
+        raise UserError(str(error)) from error
+    finally:
+        registry.close()
+
+
 def _asked(what: str, ask: Callable[[], Answer]) -> Answer:
+    from confluent_kafka.schema_registry import SchemaRegistryError  # noqa: PLC0415  see the top
+
     try:
         return ask()
     except SchemaRegistryError as error:

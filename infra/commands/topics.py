@@ -14,8 +14,12 @@ from streams.topics import TopicState, check_partitions, ensure_topics
 
 
 def topics(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Create the topics that are missing, and show all with what is not as it should be. Exit code 1 if they can't be used."""
-    states = ensure_topics(Settings.load())
+    """Create the topics that are missing, and show all with what is not as it should be. Exit code 1 if they can't be used.
+
+    Where a schema registry is set, the schemas of what may be published are registered, too.
+    """
+    settings = Settings.load()
+    states = ensure_topics(settings)
     if as_json:
         shown = {
             state.full_name: {
@@ -30,6 +34,10 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     else:
         Console().print(_table(states))
     check_partitions(states)
+    if settings.schema_registry is not None:
+        from streams.schema_registry import register_published  # noqa: PLC0415  0.3 s that few need
+
+        register_published(settings)
 
 
 def _table(states: list[TopicState]) -> Table:

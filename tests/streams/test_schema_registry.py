@@ -19,7 +19,9 @@ from schemas.published import ProfileCommand, UsageEvent
 from streams.codecs import encode
 from streams.complaints import Refusal
 from streams.door import Door
-from streams.schema_registry import RegistryUnavailable, SchemaRegistry, UnusableSchema, schema_id
+from streams.errors import UserError
+from streams.schema_registry import RegistryUnavailable, SchemaRegistry, UnusableSchema, register_published, schema_id
+from streams.settings import Settings
 
 NOW = 1_700_000_000_000
 EVENT = UsageEvent(time=NOW, source="gw", id="i1", tenant="acme", pool="llama", input_tokens=12, output_tokens=3)
@@ -292,3 +294,12 @@ def test_a_registry_that_refuses_ours_says_so(server: Registry, client: SchemaRe
     server.fail = [500] * 9
     with pytest.raises(RegistryUnavailable):
         client.register("other.")
+
+
+def test_up_and_topics_register_ours_where_a_registry_is_set(server: Registry) -> None:
+    registered = register_published(Settings(schema_registry=server.url, topic_prefix="other."))
+    assert registered["other.usage-value"] > 0
+    assert register_published(Settings()) == {}
+    server.incompatible = {"other.latency-value"}
+    with pytest.raises(UserError, match=r"other\.latency-value: the registry refuses it"):
+        register_published(Settings(schema_registry=server.url, topic_prefix="other."))
