@@ -46,6 +46,7 @@ class Sink:
         self._landers: dict[str, Lander] = {}
         self._landing: set[asyncio.Task[None]] = set()
         self._generation = -1
+        self._tables_are_there = False  # as far as this process has seen to it: a rebalance need not do it again
         attach(app, self, self.topics)
 
     @property
@@ -58,7 +59,9 @@ class Sink:
         owned: dict[str, list[int]] = defaultdict(list)
         for tp in committed:
             owned[tp.topic].append(tp.partition)
-        await self._store.until_done(self._create_tables)
+        if not self._tables_are_there:
+            await self._store.until_done(self._create_tables)
+            self._tables_are_there = True
         self._generation = generation = self._app.consumer_generation_id
         landers = {topic: await self._lander(topic, generation) for topic in owned}
         positions = {

@@ -94,6 +94,7 @@ class System:
             engine_web_port=free_port(),
             **{**FAST, **options},
         )
+        self.settings.run_dir.mkdir(parents=True, exist_ok=True)
         self._policy = replace(Policy.of(self.settings), pause_s=0.2, limit=10_000)
         self._count = dict.fromkeys(ROLES, 0)
         self._wanted = dict.fromkeys(ROLES, 1) | (workers or {})
@@ -201,7 +202,6 @@ class System:
     def _choose_port(self, name: str) -> None:
         """Where `Settings.port_of` looks, as `bourse up` does it."""
         path = self.settings.run_dir / "state.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
         ports = json.loads(path.read_text())["ports"] if path.exists() else {}
         path.write_text(json.dumps({"ports": {**ports, name: free_port()}}))
 

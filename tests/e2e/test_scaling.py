@@ -1,0 +1,113 @@
+"""Workers that share partitions come and go under load: nothing is lost or counted twice, and the partitions change hands soon."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from load import Load, command
+from proof import check_all
+from system import ROLES, SESSION_S, System, until
+from torture import TENANTS, pools
+
+pytestmark = pytest.mark.e2e
+
+SHARED = [role for role in ROLES if role != "clock"]
+"""The clock's topic has one partition: a second clock only waits for it."""
+
+
+def owners(system: System, role: str) -> dict[str, int]:
+    """Member -> how many partitions it owns."""
+    group = system.settings.topic(role)
+    with system.admin() as admin:
+        members = admin.describe_consumer_groups([group], request_timeout=10)[group].result().members
+    return {member.group_instance_id or member.member_id: len(member.assignment.topic_partitions) for member in members}
+
+
+def until_shared(system: System, roles: list[str], workers: int, seconds: float) -> None:
+    """Each of the roles has so many members, and each of them owns something."""
+
+    def shared() -> bool:
+        return all(len(found := owners(system, role)) == workers and all(found.values()) for role in roles)
+
+    until(shared, seconds, lambda: f"{workers} owners each: { {role: owners(system, role) for role in roles} }")
+
+
+@pytest.mark.timeout(400)
+def test_workers_are_added_and_removed_under_load(tmp_path: Path) -> None:
+    """Two of each role; one more; one asked to stop; one killed for good; in the end one of each does all the work."""
+    workers = dict.fromkeys(ROLES, 2)
+    with System(tmp_path / "home", workers=workers) as system:
+        command(system.settings, *pools())
+        until(lambda: system.value("SELECT uniqExact(pool) FROM periods") == len(TENANTS), 60, "periods of all pools")
+        until_shared(system, SHARED, 2, 30)
+        with Load(system.settings, TENANTS, per_s=150, seed=5) as load:
+            added = {role: system.add_worker(role) for role in SHARED}
+            until_shared(system, SHARED, 3, 60)
+            for role in ROLES:
+                system.remove_worker(f"{role}-1")
+            # A worker that stops in good order leaves: the others need not wait for its session to end.
+            until_shared(system, SHARED, 2, 60)
+            for role in ROLES:
+                system.remove_worker(f"{role}-2", by=signal.SIGKILL)
+            until_shared(system, SHARED, 1, SESSION_S + 60)
+            clock = system.add_worker("clock")
+            until(lambda: system.workers[clock].state == "running", 60, "a clock")
+            moved = load.ledger.usage.copy()
+            until(lambda: len(load.ledger.usage) > len(moved) + 300, 30, "load behind the last change")
+        system.settle(90)
+        check_all(system, load.ledger)
+        for role, name in added.items():
+            assert list(owners(system, role)) == [one for one in owners(system, role) if one.startswith(name)]
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_worker_has_its_partitions_back_before_its_session_ends(tmp_path: Path, broker: str, clickhouse: str) -> None:
+    """Its name is what the group knows it by, so nobody waits for the dead one, and the other worker is not disturbed."""
+    session_s = 45
+    with System(tmp_path / "home", kafka=broker, clickhouse=clickhouse, session_timeout=f"{session_s}s") as system:
+        second = system.add_worker("meter")
+        until_shared(system, ["meter"], 2, 60)
+        system.until_ready()
+        before = (system.settings.run_dir / "meter-1.ready").read_text()
+        undisturbed = system.tail(second, 10**7).count("Revoking previously assigned")
+        began = time.monotonic()
+        system.kill("meter-1")
+        until(lambda: (system.settings.run_dir / "meter-1.ready").read_text() not in {"", before}, session_s, "the meter again")
+        assert time.monotonic() - began < session_s
+        until_shared(system, ["meter"], 2, 10)
+        assert system.tail(second, 10**7).count("Revoking previously assigned") == undisturbed
+        # It works: ticks that come now are committed for all partitions.
+        ends = system.ends("usage", "latency")
+        until(lambda: all(system.committed("meter").get(tp, 0) >= end for tp, end in ends.items()), 30, "commits of all meters")
+
+
+def test_a_worker_that_stops_hands_over_at_once(tmp_path: Path, broker: str, clickhouse: str) -> None:
+    """Long before its session would end."""
+    session_s = 45
+    with System(tmp_path / "home", kafka=broker, clickhouse=clickhouse, session_timeout=f"{session_s}s") as system:
+        second = system.add_worker("meter")
+        until_shared(system, ["meter"], 2, 60)
+        began = time.monotonic()
+        system.remove_worker("meter-1")
+        until_shared(system, ["meter"], 1, session_s - 10)
+        assert time.monotonic() - began < session_s - 10
+        (owner,) = owners(system, "meter")
+        assert owner.startswith(second)
+
+
+@pytest.mark.timeout(200)
+def test_a_worker_waits_for_a_broker_that_is_down(tmp_path: Path) -> None:
+    """It neither fails nor is restarted: a supervisor would give it up."""
+    with System(tmp_path / "home", workers=dict.fromkeys(ROLES, 0)) as system:
+        system.kill("kafka")
+        name = system.add_worker("clock")
+        until(lambda: "waiting for Kafka" in system.tail(name), 60, "a worker that waits")
+        pid = system.workers[name].pid
+        system.restart("kafka")
+        until(lambda: system.workers[name].state == "running", 60, "a clock")
+        assert (system.workers[name].pid, system.workers[name].restarts) == (pid, 0)
+        assert json.loads((system.settings.run_dir / f"{name}.ready").read_text()) == pid
