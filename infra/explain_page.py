@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -121,7 +122,7 @@ def _turn(turn: Turn) -> Step:
         "budget": f"all that its budget still bought after its base ({_tokens(turn.room)})",
         "supply": "all that was left",
     }[turn.limited_by]
-    lines.append(_line(f"It took {turn.taken:,} tokens: {limit}.", style="bold"))
+    lines.append(_line(f"It took {turn.taken:,} tokens: {limit}." if turn.bid else "It bid for nothing.", style="bold"))
     return ("Its turn in the auction", *lines)
 
 
@@ -235,8 +236,8 @@ def _table(facts: list[tuple[str, str, str]]) -> RenderableType:
     return table
 
 
-def _line(text: str, style: str = "") -> Text:
-    return Text(f"  {text}", style=style)
+def _line(text: str, style: str = "") -> RenderableType:
+    return Padding(Text(text, style=style), (0, 0, 0, 2))
 
 
 def _tokens(value: int | None) -> str:

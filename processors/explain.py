@@ -1,6 +1,6 @@
 """Why a tenant got what it got in a period (BEY-2): the rule is run again on the period's recorded inputs, and its steps are told.
 
-The recomputed row is held against the recorded one. One allocation and a few passes over its columns: 0.1 s for 100,000 tenants.
+The recomputed row is held against the recorded one, and so are the others: a second and 200 MB for 100,000 tenants.
 """
 
 from collections.abc import Mapping, Sequence

@@ -73,7 +73,7 @@ def _verdicts(settings: Settings, *, quiet: bool) -> list[PartitionVerdict]:
 
 def _print(console: Console, verdicts: list[PartitionVerdict]) -> None:
     table = Table(header_style="bold")
-    for heading in ("partition", "journal records", "facts equal", "state hashes equal", "published again", "not yet published"):
+    for heading in ("partition", "journal", "facts equal", "hashes equal", "repeated", "pending"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
     for verdict in verdicts:
