@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names, which its stubs don't re-export
     AdminClient,
     OffsetSpec,
 )
 
-from infra.run_state import ROLES
 from streams.settings import Settings
 from streams.topics import topic_specs
 
 ANSWER_S = 5.0
+_OFFSETS_TOPIC = "__consumer_offsets"
 
 # What each role reads. Partitions of which it has committed nothing yet count from their beginning.
 _READS: Mapping[str, tuple[str, ...]] = {
-    "clock": (),
     "meter": ("usage", "latency"),
     "intake": ("orders", "profiles"),
     "engine": ("journal",),
@@ -41,12 +40,13 @@ def lags(settings: Settings) -> dict[str, int]:
     ends = _offsets(admin, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the library leaves it untyped
     begins = _offsets(admin, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # as above
     behind = dict.fromkeys(names, 0)
-    for role in ROLES:
-        committed = _committed(admin, settings.topic(role))
-        for name in (settings.topic(read) for read in _READS[role]):
-            for number in range(there.get(name, 0)):
-                at = committed.get((name, number), begins[name, number])
-                behind[name] += max(0, ends[name, number] - max(at, begins[name, number]))
+    for role, topics in _READS.items():
+        read = {settings.topic(topic) for topic in topics}
+        mine = [partition for partition in partitions if partition.topic in read]
+        # The first group ever makes the topic of offsets; before there is none to ask for.
+        committed = _committed(settings, settings.topic(role), mine) if mine and _OFFSETS_TOPIC in there else {}
+        for at in ((partition.topic, partition.partition) for partition in mine):
+            behind[at[0]] += max(0, ends[at] - max(committed.get(at, 0), begins[at]))
     return behind
 
 
@@ -56,10 +56,12 @@ def _offsets(admin: AdminClient, partitions: Iterable[TopicPartition], which: Of
     return {(partition.topic, partition.partition): int(future.result().offset) for partition, future in futures.items()}
 
 
-def _committed(admin: AdminClient, group: str) -> dict[tuple[str, int], int]:
-    futures = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=ANSWER_S)
+def _committed(settings: Settings, group: str, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
+    # A consumer that joins nothing: the admin client's own request for this crashed the process (confluent-kafka 2.16) where
+    # the cluster had no topic of offsets yet.
+    consumer = Consumer({**settings.kafka_client_config(), "group.id": group, "log_level": 0})
     try:
-        found = futures[group].result().topic_partitions
-    except KafkaException:  # the group has not begun
-        return {}
+        found = consumer.committed(partitions, timeout=ANSWER_S)
+    finally:
+        consumer.close()
     return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}

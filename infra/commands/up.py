@@ -14,7 +14,7 @@ from rich.table import Table
 
 from infra import jars, processes
 from infra.parts import parts_of
-from infra.run_state import PARTS, ROLES, Desired, Seen, choose_ports, one_command_at_a_time, supervisor
+from infra.run_state import PARTS, ROLES, Desired, Seen, choose_ports, one_command_at_a_time, supervisor, supervisor_file
 from infra.supervised import State
 from streams.errors import BadInput, UserError
 from streams.settings import Settings
@@ -34,10 +34,10 @@ def up(
     with one_command_at_a_time(settings):
         already = supervisor(settings) is not None and not _is_stopping(settings)
         desired = _desired(settings, only, workers, already=already)
-        if not already:
-            _start(settings, desired, console)
-        else:
+        if already:
             _add(settings, desired)
+        else:
+            _start(settings, desired, console)
         _wait(settings, desired, console, already=already)
     _tell(settings, already=already, as_json=as_json)
 
@@ -94,13 +94,16 @@ def _start(settings: Settings, desired: Desired, console: Console) -> None:
         jars.class_path(directory)
     desired.write(settings)
     Seen([], {}).write(settings)
-    processes.start(
+    started = processes.start(
         [sys.executable, "-m", "infra.supervisor"],
         log=settings.log_dir / "supervisor.log",
-        environment=settings.as_environment(),
+        environment={**settings.as_environment(), processes.PART_MARK: "supervisor"},
         dies_with_parent=False,
         own_session=True,
     )
+    # Known from its first moment: importing takes a second, in which `down` may come.
+    if identity := processes.Identity.of(started.pid):
+        identity.write(supervisor_file(settings))
 
 
 def _add(settings: Settings, desired: Desired) -> None:
@@ -140,7 +143,7 @@ def _raise_if_in_vain(settings: Settings, failed: Mapping[str, str], lacking: se
     logs = f"logs are in {settings.log_dir}"
     if failed:
         raise UserError("; ".join(f"{name}: {reason}" for name, reason in failed.items()) + f"; {logs}")
-    if waited_s > 2 and supervisor(settings) is None:
+    if supervisor(settings) is None:
         raise UserError(f"the supervisor ended; {logs}")
     if waited_s > settings.ready_timeout.total_seconds():
         setup = "".join(f"; {step}: {reason}" for step, reason in seen.setup.items())
