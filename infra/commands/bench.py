@@ -34,6 +34,7 @@ QUICK: Mapping[str, object] = {
     "tenants": 10_000,
     "events": 20_000,
     "rows": 20_000,
+    "probes": 150,
     "chunks": 5,
     "repeats": 1,
     "seconds": 5,
@@ -124,6 +125,9 @@ def _run(path: Path, parts: Parts, console: Console, *, quick: bool) -> list[Row
     try:
         with _importable(path) as module:
             return list(module.run(**parts.arguments(module, quick=quick)))
+    except UserError as error:
+        console.print(str(error), style="red", markup=False)
+        return None
     except Exception:  # noqa: BLE001  a benchmark may fail in any way; it is told, and the exit code says so
         console.print(traceback.format_exc(), style="red", markup=False)
         return None

@@ -30,7 +30,7 @@ from streams.settings import Settings
 
 Row = dict[str, object]
 
-EVENTS = 1_000
+PROBES = 1_000
 EVERY_S = 0.037
 """Between two events: 37 ms has no common measure with the sink's second, so that events meet it at every moment of it."""
 
@@ -39,9 +39,9 @@ DEFAULTS = {name: Settings.model_fields[name].default for name in ("tick_ms", "s
 POOL = PoolCommand(id="bench", pool="bench", capacity=10**9, period_s=5)
 
 
-def run(bootstrap: str, clickhouse_url: str, events: int = EVENTS, tenants: int = TENANTS) -> list[Row]:
+def run(bootstrap: str, clickhouse_url: str, probes: int = PROBES, tenants: int = TENANTS) -> list[Row]:
     """Rows of {name, value, unit, baseline, baseline_value, ratio, goal, met}."""
-    seen, acknowledged = _visibility(bootstrap, clickhouse_url, events)
+    seen, acknowledged = _visibility(bootstrap, clickhouse_url, probes)
     small, large = (_recovery(bootstrap, clickhouse_url, count) for count in (1, tenants))
     many = f"engine of {tenants:,} tenants"
     return [
@@ -75,7 +75,7 @@ def _quantile(values: Iterable[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _visibility(bootstrap: str, clickhouse_url: str, events: int) -> tuple[list[float], list[float]]:
+def _visibility(bootstrap: str, clickhouse_url: str, probes: int) -> tuple[list[float], list[float]]:
     """Seconds from handing an event to the publisher to the query that shows it, and to its acknowledgement."""
     with (
         tempfile.TemporaryDirectory() as home,
@@ -96,13 +96,13 @@ def _visibility(bootstrap: str, clickhouse_url: str, events: int) -> tuple[list[
             visible.extend(now - published[number] for number in range(len(visible), count))
 
         with UsagePublisher(system.settings, source="bench", on_delivery=on_delivery) as publisher:
-            for number in range(events):
+            for number in range(probes):
                 published.append(time.monotonic())
                 publisher.publish(id=str(number), tenant="one", pool="bench", input_tokens=1, output_tokens=1)
                 while time.monotonic() < published[-1] + EVERY_S:
                     look()
                     time.sleep(0.002)
-        until(lambda: look() or len(visible) == events, 60, "all events visible", every_s=0.002)
+        until(lambda: look() or len(visible) == probes, 60, "all events visible", every_s=0.002)
     return visible, acknowledged
 
 

@@ -67,7 +67,7 @@ class Published:
 
     ledger: Ledger = field(default_factory=Ledger)
     stands: dict[Place, UsageEvent] = field(default_factory=dict)
-    bad: dict[Place, tuple[str, Bad]] = field(default_factory=dict)
+    bad: dict[tuple[str, int, int], tuple[str, Bad]] = field(default_factory=dict)
     duplicates: int = 0
     profiles: dict[str, list[ProfileCommand]] = field(default_factory=lambda: defaultdict(list))
 
@@ -77,7 +77,7 @@ class Mixed:
 
     def __init__(self, system: System, seed: int) -> None:
         self.published = Published()
-        self._topic = system.settings.topic("usage")
+        self._settings = system.settings
         common = {**system.settings.kafka_client_config(), "acks": "all", "enable.idempotence": True, "linger.ms": 2,
                   "message.max.bytes": 8 << 20}  # fmt: skip
         self._clients = [
@@ -118,19 +118,23 @@ class Mixed:
                 assert error is None, error
                 self.published.stands[delivered.partition() or 0, delivered.offset() or 0] = event
 
-            self._send(make(event), stands)
+            self._send("usage", make(event), stands)
 
-    def put_bad(self, name: str, bad: Bad) -> None:
+    def put_bad(self, topic: str, name: str, bad: Bad) -> None:
         def stands(error: object, delivered: Delivered) -> None:
             assert error is None, error
-            self.published.bad[delivered.partition() or 0, delivered.offset() or 0] = (name, bad)
+            self.published.bad[topic, delivered.partition() or 0, delivered.offset() or 0] = (name, bad)
 
-        self._send(bad.message, stands)
+        self._send(topic, bad.message, stands)
 
-    def _send(self, message: Message, on_delivery: object) -> None:
+    def _send(self, topic: str, message: Message, on_delivery: object) -> None:
         client = self._random.choice(self._clients)
         client.produce(
-            self._topic, key=message.key, value=message.value, headers=list(message.headers) or None, on_delivery=on_delivery
+            self._settings.topic(topic),
+            key=message.key,
+            value=message.value,
+            headers=list(message.headers) or None,
+            on_delivery=on_delivery,
         )
         client.poll(0)
 
@@ -166,7 +170,19 @@ def publish_everything(system: System) -> Published:
             mixed.put(mixed.event())
         if number % 30 == 0:
             for name, bad in bad_inputs(mixed.usage("seed", "amy"), str(number)).items():
-                mixed.put_bad(name, bad)
+                mixed.put_bad("usage", name, bad)
+            mixed.put_bad("latency", "no latency", Bad(Message(b"amy", b'{"id": "1"}'), "invalid", "latency_ms"))
+            mixed.put_bad("profiles", "no type", Bad(Message(b"seed", b'{"id": "1"}'), "invalid", "type"))
+            mixed.put_bad(
+                "profiles",
+                "two keys",
+                Bad(Message(b"fair", b'{"type": "pool", "id": "x", "pool": "seed", "capacity": 1}'), "invalid", "key"),
+            )
+            mixed.put_bad(
+                "orders",
+                "a pool among orders",
+                Bad(Message(b"seed", b'{"type": "pool", "id": "x", "pool": "seed", "capacity": 1}'), "invalid", "type"),
+            )
         if number == ROUNDS // 2:
             command(
                 system.settings,
@@ -203,9 +219,8 @@ def test_produced_is_accepted_or_dead_lettered_and_landed_exactly_once(settled: 
 
 def test_dead_letters_keep_bytes_place_and_reason(settled: Settled) -> None:
     rows = settled.system.dicts("SELECT * EXCEPT (payload, key), hex(payload) AS payload, hex(key) AS key FROM dead_letters")
-    prefix = settled.system.settings.topic("usage")
-    found = {(row["source_partition"], row["source_offset"]): row for row in rows}
-    assert all(row["source_topic"] == prefix for row in rows)
+    prefix = settled.system.settings.topic("")
+    found = {(row["source_topic"].removeprefix(prefix), row["source_partition"], row["source_offset"]): row for row in rows}
     assert found.keys() == settled.published.bad.keys()
     for place, (name, bad) in settled.published.bad.items():
         row = found[place]
