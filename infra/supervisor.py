@@ -213,6 +213,7 @@ def main() -> int:
     """Supervise this home, if nobody else does."""
     settings = Settings.load()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every question whether something is ready
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     with (settings.run_dir / "supervisor.lock").open("w") as handle:
         try:
