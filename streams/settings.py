@@ -114,7 +114,6 @@ class Settings(BaseSettings):
     engine_workers: Count = Field(1, description="processes that decide")
     sink_workers: Count = Field(1, description="processes that land rows in ClickHouse")
     snapshot_every: Duration = Field(timedelta(seconds=30), description="between two snapshots of an engine's state")
-    snapshot_chunk_tenants: Count = Field(2000, description="tenants in one record of a snapshot")
     sink_batch_rows: Count = Field(50_000, description="rows after which the sink inserts a batch")
     sink_batch: Duration = Field(timedelta(seconds=1), description="after which the sink inserts a smaller batch")
     session_timeout: Duration = Field(
