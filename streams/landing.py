@@ -120,7 +120,8 @@ def plan(items: Iterable[Landable], table: str, landing: Landing, standings: Sta
     are always all up to the highest of them.
     """
     if landing is not Landing.FACT:
-        return [each for each in items if _is_beyond(each, table, standings[each.partition])]
+        known = {partition: (standing.through, standing.known(table).offsets) for partition, standing in standings.items()}
+        return [each for each in items if _is_beyond(each.offset, *known[each.partition])]
     highest = {partition: max(standing.fact, standing.known(table).fact) for partition, standing in standings.items()}
     fresh = []
     for each in items:
@@ -130,8 +131,8 @@ def plan(items: Iterable[Landable], table: str, landing: Landing, standings: Sta
     return fresh
 
 
-def _is_beyond(item: Landable, table: str, standing: Standing) -> bool:
-    return item.offset > standing.through and item.offset not in standing.known(table).offsets
+def _is_beyond(offset: int, through: int, there: frozenset[int]) -> bool:
+    return offset > through and offset not in there
 
 
 def after(collected: Collected, landed_at: int, standings: Standings) -> dict[int, Standing]:

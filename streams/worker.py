@@ -200,8 +200,9 @@ def _engine(app: faust.App, settings: Settings) -> None:
 
 
 def _sink(app: faust.App, settings: Settings) -> None:
-    from streams.roles.sink import Sink  # noqa: PLC0415  see ROLES
+    from streams.roles.sink import Sink, relax_collector  # noqa: PLC0415  see ROLES
 
+    relax_collector()
     role = Sink(app, settings, _door(settings))
     for topic in role.topics:
         _consume(app, [topic], role.take)

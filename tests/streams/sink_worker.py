@@ -95,6 +95,7 @@ def watch_declarations(app: faust.App) -> None:
 
 def main() -> None:
     spec = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    sink.relax_collector()
     settings = Settings()
     vars(sink)["LandingTables"] = crashing_tables(Fault(**spec.get("crash", {})))  # the real one, with a fault in it
     door = Door(max_event_bytes=settings.max_event_bytes, max_ahead_ms=settings.max_ahead_ms, max_age_ms=settings.max_age_ms)
