@@ -7,7 +7,7 @@ skipped (it would be lost) nor retried (it would not change): the sink stops and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Literal, NoReturn
 
@@ -52,7 +52,7 @@ def read_inputs(door: Door, kind: Literal["usage", "latency"], partitions: int) 
             # The door takes only a key that is the tenant's, or none: hashing it saves encoding the tenant.
             at_home = home_partition(key or event.tenant.encode(), partitions) == partition
             if at_home or any(name == FORWARDED_HEADER for name, _ in headers):
-                items.append(Landable(partition, record.offset, values(event)))
+                items.append(Landable(partition, record.offset, values(event.__dict__)))
         collected.rows += len(items) - before
 
     return read
@@ -69,7 +69,7 @@ def read_facts(topic: str) -> Reader:
                     _stop(topic, partition, record, f"a {event.KIND} is no fact")
                 table, values = _table_of(type(event))
                 fact = (event.journal_offset, event.fact_index)
-                collected.add(table, Landable(partition, record.offset, values(event), fact), _rows_of(event))
+                collected.add(table, Landable(partition, record.offset, values(event.__dict__), fact), _rows_of(event))
 
     return read
 
@@ -83,7 +83,7 @@ def read_dead_letters(topic: str) -> Reader:
             event = _decoded(topic, partition, record)
             if not isinstance(event, DeadLetter):
                 _stop(topic, partition, record, f"a {event.KIND} is no dead letter")
-            collected.add(table, Landable(partition, record.offset, values(event)), 1)
+            collected.add(table, Landable(partition, record.offset, values(event.__dict__)), 1)
 
     return read
 
@@ -101,8 +101,8 @@ def read_journal(topic: str) -> Reader:
 
 
 @cache
-def _table_of(model: type[Event]) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
-    """The name of a model's table, and what makes an event's values for it."""
+def _table_of(model: type[Event]) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """The name of a model's table, and what makes the values for it of an event's fields."""
     ddl = next(ddl for ddl in tables("") if ddl.model is model)
     return ddl.name, values_getter(ddl)
 

@@ -20,8 +20,9 @@ highest counts, and the group has forgotten it.
 ClickHouse away: the batch in hand is tried until it lands, a second one is collected, and then nothing more is read. Nothing else
 waits for the sink. If ClickHouse comes back without what it had, the sink stops, and starts again from what ClickHouse has.
 
-Memory: two batches and two fetches of each partition. A collected usage event is about 1.3 KB in Python, so 50,000 rows are 65 MB;
-a batch in flight has its columns besides, 25 MB. Whatever the rows, a batch ends at MAX_BATCH_BYTES of records.
+Memory: two batches, and two fetches of each partition. A collected usage event is 0.4 KB in Python, so a batch of 50,000 rows is
+20 MB, and in flight it has its columns besides, 20 MB. Whatever the rows, a batch ends at MAX_BATCH_BYTES of records: at worst, dead
+letters of the largest size, it is 64 MB, and in flight three times as much.
 """
 
 from __future__ import annotations

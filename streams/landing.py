@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from schemas.clickhouse import LANDING_COLUMNS, Column, TableDDL
@@ -73,9 +73,9 @@ Standings = Mapping[int, Standing]
 """Partition of one topic → how far it has landed."""
 
 
-def values_getter(ddl: TableDDL) -> Callable[[Any], tuple[Any, ...]]:
-    """A function from an event to the `values` of its Landable."""
-    return attrgetter(*(column.name for column in _own_columns(ddl)))
+def values_getter(ddl: TableDDL) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A function from an event's fields, its `__dict__`, to the `values` of its Landable."""
+    return itemgetter(*(column.name for column in _own_columns(ddl)))
 
 
 @dataclass(slots=True)

@@ -183,7 +183,7 @@ def as_rows(table: str, items: list[Landable]) -> list[dict[str, Any]]:
 
 def test_columns_become_rows() -> None:
     values = values_getter(DDL["allocations"])
-    rows = as_rows("allocations", [Landable(1, 10, values(closed(2))), Landable(0, 4, values(closed(1, pool="q")))])
+    rows = as_rows("allocations", [Landable(1, 10, values(vars(closed(2)))), Landable(0, 4, values(vars(closed(1, pool="q"))))])
     told = [(r["pool"], r["tenant"], r["used"], r["budget_left"], r["partition"], r["offset"], r["record_row"]) for r in rows]
     assert told == [("p", "t0", 0, None, 1, 10, 0), ("p", "t1", 1, None, 1, 10, 1), ("q", "t0", 0, None, 0, 4, 0)]
     assert {(r["topic"], r["landed_at"], r["price"]) for r in rows} == {("topic", NOW, 11)}
@@ -195,12 +195,12 @@ def test_decimals_are_stored_in_units() -> None:
         policy="seed", base_price=1, reserve_price=2, cached_weight="0.5",
         **({"forecaster": "last_value"} if "forecaster" in PoolSet.model_fields else {}),
     )  # fmt: skip
-    (row,) = as_rows("pools", [Landable(0, 0, values_getter(DDL["pools"])(fact))])
+    (row,) = as_rows("pools", [Landable(0, 0, values_getter(DDL["pools"])(vars(fact)))])
     assert row["cached_weight"] == Decimal("0.500000")
 
 
 def test_columns_of_different_lengths_stop_the_sink() -> None:
-    broken = values_getter(DDL["allocations"])(closed(3, used=[1]))
+    broken = values_getter(DDL["allocations"])(vars(closed(3, used=[1])))
     with pytest.raises(BrokenRecordError, match=r"0@5.*\[1, 3\]"):
         columns_of(DDL["allocations"], [Landable(0, 5, broken)], "topic", NOW)
 
