@@ -61,6 +61,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             coordinator._group_instance_id = None  # noqa: SLF001  read by the coordinator's close()
         await super().on_thread_stop()
 
+    def close(self) -> None:
+        """Called by Faust where a rebalance meets a worker that is stopping; that stop closes the consumer, in order.
+
+        Faust would close it from the other thread's loop, which ends before that is done: the member would not leave, and the
+        group wait for its session to end.
+        """
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """A new assignment: whatever was fetched before it is stale."""
         self._begin_epoch(assigned)

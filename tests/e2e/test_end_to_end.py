@@ -171,7 +171,7 @@ def publish_everything(system: System) -> Published:
         if number % 30 == 0:
             for name, bad in bad_inputs(mixed.usage("seed", "amy"), str(number)).items():
                 mixed.put_bad("usage", name, bad)
-            mixed.put_bad("latency", "no latency", Bad(Message(b"amy", b'{"id": "1"}'), "invalid", "latency_ms"))
+            mixed.put_bad("latency", "no latency", Bad(Message(b"amy", b'{"id": "1"}'), "invalid", "missing"))
             mixed.put_bad("profiles", "no type", Bad(Message(b"seed", b'{"id": "1"}'), "invalid", "type"))
             mixed.put_bad(
                 "profiles",
