@@ -21,8 +21,8 @@ ClickHouse away: the batch in hand is tried until it lands, a second one is coll
 waits for the sink. If ClickHouse comes back without what it had, the sink stops, and starts again from what ClickHouse has.
 
 Memory: two batches, and two fetches of each partition. A collected usage event is 0.4 KB in Python, so a batch of 50,000 rows is
-20 MB, and in flight it has its columns besides, 20 MB. Whatever the rows, a batch ends at MAX_BATCH_BYTES of records: at worst, dead
-letters of the largest size, it is 64 MB, and in flight three times as much.
+20 MB, and in flight it has its columns besides, 20 MB. Whatever the rows, a batch ends at MAX_BATCH_BYTES of records: at worst,
+dead letters of the largest size, it is 64 MB, and in flight three times as much.
 """
 
 from __future__ import annotations

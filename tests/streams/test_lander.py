@@ -264,7 +264,8 @@ class Proxy:
                     self.cut_requests -= 1
                     far.sendall(data[: len(data) // 2])
                     break
-                self._swallowing = bool(insert and self.swallow_answers)
+                if insert and self.swallow_answers:
+                    self._swallowing = True
                 far.sendall(data)
             _close(far)
             _close(near)
