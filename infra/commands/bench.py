@@ -41,6 +41,9 @@ QUICK: Mapping[str, object] = {
 }
 """What `--quick` gives to parameters of these names, of the benchmarks that have them: minutes become seconds, figures rough."""
 
+FILE_COLUMNS = 160
+"""Width of the table where nobody's terminal limits it."""
+
 Row = dict[str, Any]
 """name, value, unit, baseline, baseline_value, ratio, goal, met; a benchmark may add more, which goes to the JSON file only."""
 
@@ -93,7 +96,7 @@ def bench(
     chosen = names or sorted(known)
     if unknown := [name for name in chosen if name not in known]:
         raise BadInput(f"benchmark {unknown[0]!r}: one of {', '.join(sorted(known))} is expected")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
     rows: list[Row] = []
     failed: list[str] = []
     with ExitStack() as stack:
