@@ -192,7 +192,10 @@ def _azure(path: Path, speed: float, seconds: float, tenants: int, rate: float) 
     def within() -> Iterator[tuple[int, float, int, int]]:
         return takewhile(lambda row: row[1] < seconds, _azure_rows(path, speed))
 
-    every = max(1, math.ceil(sum(1 for _ in within()) / (rate * seconds)))
+    count = sum(1 for _ in within())
+    if not count:
+        raise BadInput(f"--trace {path}: no request in it")
+    every = max(1, math.ceil(count / (rate * seconds)))
 
     def walk() -> Iterator[Request]:
         for row, at, asked, answered in within():
@@ -220,13 +223,13 @@ def _azure_rows(path: Path, speed: float) -> Iterator[tuple[int, float, int, int
             try:
                 # Seven digits of a second's fraction, of which datetime takes six.
                 moment = datetime.fromisoformat(line["TIMESTAMP"][:26])
+                start = start or moment
+                at = max(at, (moment - start).total_seconds() / speed)
                 asked, answered = int(line["ContextTokens"]), int(line["GeneratedTokens"])
             except (TypeError, ValueError) as wrong:
                 raise BadInput(f"--trace {path}: line {row + 2}: {wrong}") from wrong
             if not (0 <= asked <= MAX_TOKENS and 0 <= answered <= MAX_TOKENS):
                 raise BadInput(f"--trace {path}: line {row + 2}: tokens out of range: {asked}, {answered}")
-            start = start or moment
-            at = max(at, (moment - start).total_seconds() / speed)
             yield row, at, asked, answered
 
 

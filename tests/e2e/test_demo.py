@@ -1,0 +1,58 @@
+"""`bourse demo` as a new user runs it: exit code 0 means that it counted and replayed, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import processes
+
+pytestmark = pytest.mark.e2e
+
+TRACE = "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(
+    f"2023-11-16 18:15:{second:02d}.{part}000000,{100 + second},{10 + part}\n" for second in range(50) for part in range(0, 10, 2)
+)
+
+
+def test_a_trace_is_watched_counted_and_proved(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text(TRACE)
+    home = tmp_path / "home"
+    arguments = ["demo", "--trace", str(trace), "--speed", "10", "--seconds", "6", "--tenants", "3", "--period", "2"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BOURSE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.cli", *arguments],
+        env={**environment, "BOURSE_HOME": str(home), "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for kind in ("usage", "latency"):
+        (line,) = (line.split() for line in done.stdout.splitlines() if line.strip().startswith(f"{kind} "))
+        assert line == [kind, "250", "250", "0", "0", "0", "✓", "exact"]
+    assert done.stdout.count("✓ exact") == 2 + 3
+    assert "✗" not in done.stdout
+    assert "utilisation" in done.stdout, "a line for each closed period"
+    assert "byte for byte" in done.stdout
+    assert "bourse explain demo " in done.stdout
+    assert not processes.of_home(home), "a clean stop"
+
+
+def test_a_period_that_is_no_whole_number_of_ticks_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.cli", "demo", "--period", "1"],
+        env={**os.environ, "BOURSE_HOME": str(tmp_path / "home"), "BOURSE_TICK_MS": "3000"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "--period 1: not a whole number of ticks of 3000 ms" in done.stderr
+    assert not (tmp_path / "home").exists()
