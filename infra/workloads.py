@@ -85,12 +85,14 @@ class Workload:
     tempers: dict[str, Temper]
     walk: Callable[[], Iterator[Request]]
 
-    def mean_tokens(self, seconds: float) -> dict[str, float]:
-        """Tokens per second of each tenant. One pass, constant memory."""
+    def mean_tokens(self) -> dict[str, float]:
+        """Tokens per second of each tenant, up to the last request. One pass, constant memory."""
         totals = dict.fromkeys(self.tempers, 0)
+        last_ms = 1000
         for request in self.walk():
             totals[request.tenant] += request.tokens
-        return {tenant: total / seconds for tenant, total in totals.items()}
+            last_ms = max(last_ms, request.at_ms)
+        return {tenant: 1000 * total / last_ms for tenant, total in totals.items()}
 
 
 _HABITS = (

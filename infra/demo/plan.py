@@ -26,18 +26,17 @@ class Plan:
     tempers: dict[str, Temper]
 
 
-def plan(workload: Workload, *, pool: str, run: str, seconds: float, period_s: int, policy: Policy) -> Plan:
+def plan(workload: Workload, *, pool: str, run: str, period_s: int, policy: Policy) -> Plan:
     """Sizes pool and profiles by what the workload will use on average.
 
     Args:
         workload: walked once.
         pool: its name.
         run: makes the commands' ids unique.
-        seconds: how long the workload lasts.
         period_s: length of a period.
         policy: how the surplus is divided.
     """
-    means = {tenant: mean * period_s for tenant, mean in workload.mean_tokens(seconds).items()}
+    means = {tenant: mean * period_s for tenant, mean in workload.mean_tokens().items()}
     capacity = max(1000, _round(HEADROOM * sum(means.values())))
     idle_base = int(IDLE_SHARE * capacity / max(1, sum(not mean for mean in means.values())))
     profiles = tuple(

@@ -99,9 +99,7 @@ def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
     run_id = f"demo-{time.time_ns() // 1_000_000:x}"
     engine = _Engine(settings)
     pool = free_name(engine.pools())
-    wanted = plan(
-        choices.workload, pool=pool, run=run_id, seconds=choices.seconds, period_s=choices.period_s, policy=choices.policy
-    )
+    wanted = plan(choices.workload, pool=pool, run=run_id, period_s=choices.period_s, policy=choices.policy)
     with CommandPublisher(settings) as operator:
         operator.publish(wanted.pool)
         for profile in wanted.profiles:

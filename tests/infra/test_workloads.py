@@ -124,7 +124,7 @@ def test_what_is_no_trace_is_told(tmp_path: Path, name: str, content: str | None
 
 def test_the_pool_fits_its_guarantees_and_bursts_exceed_it() -> None:
     workload = synthetic(seed=1, seconds=60, tenants=10, rate=400)
-    planned = plan(workload, pool="demo", run="r", seconds=60, period_s=5, policy=Policy.SEED)
+    planned = plan(workload, pool="demo", run="r", period_s=5, policy=Policy.SEED)
     assert sum(profile.base for profile in planned.profiles) < planned.pool.capacity
     used: Counter[int] = Counter()
     for one in workload.walk():
