@@ -37,6 +37,8 @@ from streams.topics import ensure_topics
 TICK_MS = 250
 SESSION_S = 6
 STEP_S = 0.05
+START_S = 180.0
+"""How long anything may take to start: seconds on a machine of our own, a minute where twenty others want its two cores."""
 STORES = ("kafka", "clickhouse")
 
 FAST: dict[str, object] = {
@@ -112,7 +114,7 @@ class System:
         try:
             for part in (self.broker, self.store):
                 if part is not None:
-                    part.start()
+                    part.start(timeout_s=START_S)
             ensure_topics(self.settings)
             self._supervising.start()
             for role, number in self._wanted.items():
@@ -192,7 +194,7 @@ class System:
 
     def restart(self, name: str) -> None:
         """Start a store that was killed, on its data and port."""
-        self._part(name).start()
+        self._part(name).start(timeout_s=START_S)
 
     def _part(self, name: str) -> EmbeddedBroker | EmbeddedClickHouse:
         part = self.broker if name == "kafka" else self.store
@@ -205,7 +207,7 @@ class System:
         ports = json.loads(path.read_text())["ports"] if path.exists() else {}
         path.write_text(json.dumps({"ports": {**ports, name: free_port()}}))
 
-    def until_ready(self, seconds: float = 90) -> None:
+    def until_ready(self, seconds: float = START_S) -> None:
         """All workers have their partitions."""
         until(
             lambda: all(worker.state is State.RUNNING for worker in self.workers.values()),

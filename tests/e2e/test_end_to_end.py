@@ -163,7 +163,7 @@ def publish_everything(system: System) -> Published:
     mixed = Mixed(system, seed=3)
     first = {pool.pool: profiles(pool.pool) for pool in POOLS}
     command(system.settings, *POOLS, *[profile for of_pool in first.values() for profile in of_pool])
-    until(lambda: system.value("SELECT uniqExact(pool) FROM periods") == len(POOLS), 60, "a period of each pool")
+    until(lambda: system.value("SELECT uniqExact(pool) FROM periods") == len(POOLS), 120, "a period of each pool")
     latencies = LatencyPublisher(system.settings, source="vllm-1")
     for number in range(ROUNDS):
         for _ in range(PER_ROUND):

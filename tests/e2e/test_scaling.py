@@ -43,7 +43,7 @@ def test_workers_are_added_and_removed_under_load(tmp_path: Path) -> None:
     workers = dict.fromkeys(ROLES, 2)
     with System(tmp_path / "home", workers=workers) as system:
         command(system.settings, *pools())
-        until(lambda: system.value("SELECT uniqExact(pool) FROM periods") == len(TENANTS), 60, "periods of all pools")
+        until(lambda: system.value("SELECT uniqExact(pool) FROM periods") == len(TENANTS), 120, "periods of all pools")
         until_shared(system, SHARED, 2, 30)
         with Load(system.settings, TENANTS, per_s=150, seed=5) as load:
             added = {role: system.add_worker(role) for role in SHARED}

@@ -69,7 +69,7 @@ class Torture:
         with System(self._home) as system:
             self._tell(f"ready after {time.monotonic() - began:.1f} s")
             command(system.settings, *pools())
-            until(lambda: len(system.rows("SELECT DISTINCT pool FROM periods")) == len(TENANTS), 60, "periods of all pools")
+            until(lambda: len(system.rows("SELECT DISTINCT pool FROM periods")) == len(TENANTS), 120, "periods of all pools")
             with Load(system.settings, TENANTS, per_s=PER_S, seed=self._seed) as load:
                 for number, kind in enumerate(self._schedule, 1):
                     self._kill(system, kind, number)
