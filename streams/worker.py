@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from hashlib import blake2b
 from typing import Any, NoReturn
 
 import faust
@@ -54,7 +51,7 @@ def run(role: str, settings: Settings, name: str | None = None) -> NoReturn:
     if role not in ROLES:
         raise BadInput(f"role: {role!r} is none of {', '.join(ROLES)}")
     worker = name or role
-    app = _app(role, settings, worker, None if name is None else _instance(settings, name))
+    app = _app(role, settings, worker)
     ROLES[role](app, settings)
     attach(app, Readiness(settings, worker))
     until_kafka_answers(settings)
@@ -93,13 +90,7 @@ class Readiness:
         """A rebalance gives new partitions in a moment: the worker stays ready."""
 
 
-def _instance(settings: Settings, name: str) -> str:
-    """Tells a named worker from those of other homes and machines; the group allows letters, digits and `._-`."""
-    place = blake2b(f"{socket.gethostname()}\n{settings.home}".encode(), digest_size=6).hexdigest()
-    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{name}-{place}")
-
-
-def _app(role: str, settings: Settings, worker: str, instance: str | None) -> faust.App:
+def _app(role: str, settings: Settings, worker: str) -> faust.App:
     return build_app(
         group(settings, role),
         brokers=settings.kafka_bootstrap,
@@ -109,7 +100,6 @@ def _app(role: str, settings: Settings, worker: str, instance: str | None) -> fa
         credentials=_credentials(settings),
         session_timeout_s=settings.session_timeout.total_seconds(),
         changelog_partitions=settings.partitions,
-        instance=instance,
     )
 
 
