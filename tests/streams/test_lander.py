@@ -77,7 +77,14 @@ def settings(clickhouse: str, tmp_path: Path) -> Iterator[Settings]:
 def client(settings: Settings) -> Client:
     made = connect(settings)
     create_tables(made, settings.clickhouse_database)
+    keep_parts_apart(made, settings)
     return made
+
+
+def keep_parts_apart(client: Client, settings: Settings) -> None:
+    """A merge would drop the copies that some of these tests look for."""
+    for name in {ddl.insert_into for ddl in DDL.values()}:
+        client.command(f"SYSTEM STOP MERGES {settings.clickhouse_database}.{name}")
 
 
 def ask(client: Client, settings: Settings, sql: str) -> Any:
