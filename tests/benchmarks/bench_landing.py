@@ -5,8 +5,8 @@ its time runs from the first batch it is given to the last that it says has land
 machine's cores. Rows of processor time stand beside those of the clock: neighbours on the machine disturb them less.
 
 Where the time of one sink goes (processor time of its threads, 300,000 events): the door's reading about 60 %, aiokafka's unpacking
-20 %, the insert's thread (columns, block, HTTP) 12 %, values, plan and event loop 8 %. Nothing waits for anything else: the agent is
-inside the door for 80 % of the clock's time, while fetches and inserts go on beside it. But one interpreter runs one of these at
+20 %, the insert's thread (columns, block, HTTP) 12 %, values, plan and event loop 8 %. Nothing waits for anything else: the agent
+is inside the door for 80 % of the clock's time, while fetches and inserts go on beside it. But one interpreter runs one of these at
 a time, so a single sink stays below decoding alone by what it does besides. `sink_workers` spreads the partitions over processes.
 """
 
