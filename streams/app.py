@@ -87,7 +87,6 @@ def build_app(
     linger_s: float = 0.0,
     max_batch_records: int = MAX_RECORDS,
     changelog_partitions: int = 1,
-    instance: str | None = None,
 ) -> faust.App:
     """An app without agents.
 
@@ -104,9 +103,6 @@ def build_app(
         linger_s: how long the producer waits for more records to send together, s.
         max_batch_records: of one fetch.
         changelog_partitions: of tables; their changelog topics, `<role>-<table>-changelog`, are created by us, not by Faust.
-        instance: what tells this worker from all others of the group wherever they run, the same after a restart. The group then
-            takes a worker that was killed and starts again for the same one: it has its partitions back at once, not after
-            `session_timeout_s`. None: it joins as a new member.
     """
     return faust.App(
         role,
@@ -123,7 +119,6 @@ def build_app(
         broker_commit_every=None,
         broker_max_poll_records=max_batch_records,
         consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=instance,
         # Fail-over: a dead worker is noticed after the session, the others hear of it at their next heartbeat. A rebalance waits
         # longer for a worker that lives but is busy, such as with a role's `revoked`.
         broker_session_timeout=session_timeout_s,

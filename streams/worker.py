@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
@@ -13,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from streams.app import build_app, run_app
+from streams.credentials import kafka_credentials
 from streams.door import Door
 from streams.errors import BadInput
 from streams.schema_registry import SchemaRegistry
@@ -97,7 +97,7 @@ def _app(role: str, settings: Settings, worker: str) -> faust.App:
         datadir=settings.home / "workers" / worker,
         web_port=_web_port(settings, worker) if role == "engine" else None,
         web_host=settings.host,
-        credentials=_credentials(settings),
+        credentials=kafka_credentials(settings),
         session_timeout_s=settings.session_timeout.total_seconds(),
         changelog_partitions=settings.partitions,
     )
@@ -106,32 +106,6 @@ def _app(role: str, settings: Settings, worker: str) -> faust.App:
 def _web_port(settings: Settings, worker: str) -> int:
     number = int(worker.rpartition("-")[2]) if worker[-1].isdigit() else 1
     return settings.port_of(f"engine-{number}", settings.engine_web_port + number - 1)
-
-
-def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
-    protocol = settings.kafka_security_protocol
-    context = _tls(settings) if protocol.endswith("SSL") else None
-    if protocol.startswith("SASL"):
-        password = settings.kafka_sasl_password
-        return faust.SASLCredentials(
-            username=settings.kafka_sasl_username,
-            password=None if password is None else password.get_secret_value(),
-            ssl_context=context,
-            mechanism=settings.kafka_sasl_mechanism,
-        )
-    return None if context is None else faust.SSLCredentials(context)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_location)
-    if settings.kafka_ssl_certificate_location is not None:
-        password = settings.kafka_ssl_key_password
-        context.load_cert_chain(
-            settings.kafka_ssl_certificate_location,
-            settings.kafka_ssl_key_location,
-            None if password is None else password.get_secret_value(),
-        )
-    return context
 
 
 def _consume(app: faust.App, topics: list[str], take: Callable[[Batch], Awaitable[None]]) -> None:

@@ -50,17 +50,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001  Faust offers no setting for it; read by aiokafka's start()
         return consumer
 
-    async def on_thread_stop(self) -> None:
-        """Leave the group, so that others have our partitions at once.
-
-        A member that keeps its identity over a restart would not leave: aiokafka lets the group wait for it until its session
-        ends. That is right after kill -9, when it comes back; one that stops in good order may not.
-        """
-        coordinator = None if self._consumer is None else self._consumer._coordinator  # noqa: SLF001  as in Faust's driver
-        if coordinator is not None:
-            coordinator._group_instance_id = None  # noqa: SLF001  read by the coordinator's close()
-        await super().on_thread_stop()
-
     def close(self) -> None:
         """Called by Faust where a rebalance meets a worker that is stopping; that stop closes the consumer, in order.
 
