@@ -6,14 +6,13 @@ A process is known by its pid *and* the time at which it was created: a pid alon
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,28 +87,32 @@ def start(
         log.replace(log.with_name(log.name + ".1"))
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603  our own argument list
-            list(argv),
+            _dying_with_parent(argv) if dies_with_parent and sys.platform == "linux" else list(argv),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},
             start_new_session=own_session,
-            # Runs between fork and exec: only a system call that was prepared before, nothing that takes a lock.
-            preexec_fn=_death_signal() if dies_with_parent else None,  # noqa: PLW1509  see above
         )
 
 
-def _death_signal() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl, pr_set_pdeathsig, parent = ctypes.CDLL(None).prctl, 1, os.getpid()
+def _dying_with_parent(argv: Sequence[str]) -> list[str]:
+    """The same command behind a few lines that ask the kernel and then become it, under the same pid.
 
-    def ask() -> None:
-        prctl(pr_set_pdeathsig, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:  # the parent went before the kernel was asked
-            os._exit(1)
+    Not `preexec_fn`: Python that runs between fork and exec of a process with threads waits for ever for a lock that one of
+    them held.
+    """
+    return [sys.executable, "-I", "-S", "-c", _ASK_THE_KERNEL, str(os.getpid()), *argv]
 
-    return ask
+
+_PR_SET_PDEATHSIG = 1
+_ASK_THE_KERNEL = f"""\
+import ctypes, os, sys
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGKILL)}, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):  # the parent went before the kernel was asked
+    os._exit(1)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 def stop(processes: Sequence[psutil.Process], *, grace_s: float) -> None:
