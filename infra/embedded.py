@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from infra.broker import broker_command, wait_for_broker
 from streams.errors import UserError
 
 
-class Part:
+class Part(ABC):
     """A process of an embedded part on a port of its own.
 
     Attributes:
@@ -48,8 +49,9 @@ class Part:
             raise UserError(message) from error
         return self
 
+    @abstractmethod
     def _wait(self, timeout_s: float) -> None:
-        raise NotImplementedError
+        """Return when it answers."""
 
     @property
     def pid(self) -> int:

@@ -28,7 +28,7 @@ def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
 
     @app.page("/pools/{pool}")
     @app.table_route(table, match_info="pool")
-    async def pool_page(view: View, request: Request, pool: str) -> Response:  # noqa: ARG001
+    async def pool_page(view: View, request: Request, pool: str) -> Response:  # noqa: ARG001  Faust's signature
         found = _pools(engine).get(pool)
         if found is None:
             return view.error(404, f"pool: {pool!r} is not defined")
@@ -36,7 +36,7 @@ def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
 
     @app.page("/pools/{pool}/tenants/{tenant}")
     @app.table_route(table, match_info="pool")
-    async def tenant_page(view: View, request: Request, pool: str, tenant: str) -> Response:  # noqa: ARG001
+    async def tenant_page(view: View, request: Request, pool: str, tenant: str) -> Response:  # noqa: ARG001  Faust's signature
         found = _pools(engine).get(pool)
         if found is None:
             return view.error(404, f"pool: {pool!r} is not defined")
