@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from processors import demand, ledger
+from processors import budgets, demand
 from processors.allocation import AuctionInput, Outcome, allocate
 from processors.allocation.exact import exact_sum
 from processors.snapshot import state_hash
@@ -157,7 +157,7 @@ def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int
     """What the policy is given: the declared profiles, which come into force with the period."""
     tenants = pool.tenants
     terms = pool.declared
-    left = ledger.budget_left(tenants, start_ms)[rows]
+    left = budgets.budget_left(tenants, start_ms)[rows]
     return AuctionInput(
         capacity=terms.capacity,
         base_price=terms.base_price,
@@ -204,8 +204,8 @@ def _publish_allocation(pool: PoolState, period: int, rows: Slots, auction: Auct
                 pool.name,
                 period=period,
                 kind="allocation",
-                debit_account=[ledger.account(name) for name, _ in paying],
-                credit_account=[ledger.OPERATOR] * len(paying),
+                debit_account=[budgets.account(name) for name, _ in paying],
+                credit_account=[budgets.OPERATOR] * len(paying),
                 amount=[paid for _, paid in paying],
             )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from processors import demand, ledger
+from processors import budgets, demand
 from processors.state import SEEN_COMMANDS, OpenPeriod, PartitionState, PoolState, Terms, command_key
 from processors.tenants import DECLARED, NO_CAP, Column, saturating_add
 from schemas.facts import (
@@ -121,7 +121,7 @@ def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
     pool = state.pools[fact.pool]
     pool.open = OpenPeriod(fact.period, pool.declared, fact.price, fact.allocated, fact.unallocated)
     tenants = pool.tenants
-    ledger.begin_windows(tenants, pool.start_ms(fact.period))
+    budgets.begin_windows(tenants, pool.start_ms(fact.period))
     for column in DECLARED:
         tenants[column][:] = tenants[f"declared_{column}"]
     for ahead, current in (("next_used", "used"), ("next_requests", "requests")):
@@ -148,8 +148,8 @@ def _allocations_opened(state: PartitionState, fact: AllocationsOpened) -> None:
 
 def _postings(state: PartitionState, fact: Postings) -> None:
     tenants = state.pools[fact.pool].tenants
-    slots = tenants.slots_of(ledger.tenant_of(name) for name in fact.debit_account)
-    ledger.spend(tenants, slots, np.array(fact.amount, np.int64))
+    slots = tenants.slots_of(budgets.tenant_of(name) for name in fact.debit_account)
+    budgets.spend(tenants, slots, np.array(fact.amount, np.int64))
 
 
 def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:

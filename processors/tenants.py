@@ -51,7 +51,7 @@ _INITIAL: dict[str, int] = {
     # What forecasts are made from (processors/demand.py).
     "last_used": 0,
     "average_used": 0,
-    # Spent in the budget window that `window` numbers (processors/ledger.py).
+    # Spent in the budget window that `window` numbers (processors/budgets.py).
     "window": 0,
     "spent": 0,
 }
