@@ -28,6 +28,10 @@ idle worker 20 small requests a second.
 """
 
 
+ASK_AGAIN_S = 0.2
+"""How long to wait before a broker that does not know a topic is asked again."""
+
+
 class Fetched(NamedTuple):
     """Records of one partition and the epoch in which they were taken."""
 
@@ -44,6 +48,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._epochs: dict[TP, int] = {}
         self._waiting: asyncio.Task[dict[TP, Fetched]] | None = None
         self._woken = False
+        self._learning: asyncio.Task[None] | None = None
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -60,7 +65,25 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """A new assignment: whatever was fetched before it is stale."""
         self._begin_epoch(assigned)
+        if self._learning is None or self._learning.done():
+            self._learning = asyncio.ensure_future(self._learn_topics())
         await super().on_partitions_assigned(assigned, generation_id)
+
+    async def _learn_topics(self) -> None:
+        """Ask until the cluster knows all topics that we read; a leader of the group then assigns anew by itself.
+
+        A broker that has just started tells of no topics for a moment. A leader that assigns in that moment gives nobody
+        anything, and aiokafka would look again only when its metadata is five minutes old.
+        """
+        consumer = self._ensure_consumer()
+        client = consumer._client  # noqa: SLF001  aiokafka offers no other way to refresh its metadata
+        while not consumer._closed:  # noqa: SLF001  as in Faust's driver
+            unknown = sorted(topic for topic in consumer.subscription() if not client.cluster.partitions_for_topic(topic))
+            if not unknown:
+                return
+            self.log.warning("The cluster does not know %s: asking again", ", ".join(unknown))
+            await client.force_metadata_update()
+            await asyncio.sleep(ASK_AGAIN_S)
 
     def epoch(self, tp: TP) -> int:
         """Changes with every seek and assignment of the partition; records of an older epoch must not be delivered."""

@@ -243,3 +243,15 @@ def test_a_role_that_is_still_thinking_when_its_partitions_go_is_asked_anew(lab:
     one.until(lambda w: read_by(w, 0) + read_by(w, 1) == 3)
     assert len(one.told("assigned")) == 1
     assert len(one.told("assigned")[0]["committed"]) == 1
+
+
+def test_a_leader_that_assigned_before_its_broker_knew_the_topic_assigns_again(lab: Any) -> None:
+    """As after a restart of the broker, which for a moment tells of no topics; aiokafka would look again after five minutes."""
+    name = f"late-{lab.group}"
+    worker = lab.worker("bourse", name, "record")
+    worker.until(lambda w: w.told("assigned"))
+    assert not worker.told("assigned")[0]["committed"]
+    lab.topic(name)
+    lab.publish(name, values(3))
+    worker.until(lambda w: read_by(w) == 3)
+    assert worker.stop() == 0
