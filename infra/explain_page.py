@@ -201,6 +201,8 @@ def _paid(told: Explanation) -> Step:
     facts = [
         ("base", f"{told.base:,} tokens", f"x {_price(told.base_price)} = {credits_text(told.charge_for_base)}"),
         ("surplus", f"{told.surplus:,} tokens", f"x {_price(told.price)} = {credits_text(told.charge_for_surplus)}"),
+        *([("bought in the market", f"{told.bought:,} tokens", "")] if told.bought else []),
+        *([("sold in the market", f"{told.sold:,} tokens", "")] if told.sold else []),
         ("allocated", f"{told.allocated:,} tokens", credits_text(told.charge)),
         ("used", f"{told.used:,} tokens", _utilised(told)),
     ]

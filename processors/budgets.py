@@ -9,21 +9,6 @@ import numpy.typing as npt
 
 from processors.tenants import NO_CAP, Column, Tenants, saturating_add
 
-OPERATOR = "operator"
-"""Account that is paid for base and surplus."""
-
-_TENANT = "tenant/"
-
-
-def account(tenant: str) -> str:
-    """The account that a tenant pays from."""
-    return _TENANT + tenant
-
-
-def tenant_of(account_name: str) -> str:
-    """The tenant that an account belongs to; the inverse of `account`."""
-    return account_name.removeprefix(_TENANT)
-
 
 def budget_left(tenants: Tenants, start_ms: int) -> Column:
     """Money left of each tenant's declared cap (by slot) in the window in which a period that starts at `start_ms` lies.

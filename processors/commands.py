@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from processors.allocation import charge_ceiling
 from processors.stamping import Stamp
-from processors.state import PartitionState, PoolState, command_key
-from schemas.facts import CommandRefused, Fact, PoolSet, ProfileSet, Reason
+from processors.state import MARKET_TERMS, PartitionState, PoolState, command_key
+from schemas.fact import Fact
+from schemas.facts import CommandRefused, PoolSet, ProfileSet, Reason
 from schemas.published import PoolCommand, ProfileCommand
 
 MAX_MONEY = 2**63 - 1
@@ -35,6 +36,7 @@ def decide_pool(state: PartitionState, command: PoolCommand, stamp: Stamp) -> It
         reserve_price=command.reserve_price,
         cached_weight=command.cached_weight,
         forecaster=command.forecaster,
+        **{name: getattr(command, name) for name in MARKET_TERMS},
     )
 
 

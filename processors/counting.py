@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from processors.broken import BrokenJournalError
 from processors.stamping import Stamp
 from processors.state import PartitionState
-from schemas.facts import Fact, UsageCounted, UsageUnrouted
+from schemas.fact import Fact
+from schemas.facts import UsageCounted, UsageUnrouted
 from schemas.journal import UsageSums
 from schemas.units import MILLION
 

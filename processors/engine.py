@@ -13,7 +13,8 @@ from processors.periods import decide_due_periods
 from processors.recording import evolve
 from processors.stamping import Stamp
 from processors.state import PartitionState
-from schemas.facts import Fact, MeterMarked, Ticked
+from schemas.fact import Fact
+from schemas.facts import MeterMarked, Ticked
 from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
 from schemas.model import Event
 from schemas.published import PoolCommand, ProfileCommand

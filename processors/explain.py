@@ -19,6 +19,9 @@ NEIGHBOURS = 3
 COMPARED = ("base", "bid", "rank", "surplus", "allocated", "charge", "shortfall")
 """Columns of a row that follow from the others."""
 
+TRADED = ("bought", "sold")
+"""What the market added to a row; it is told, not recomputed."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeriodInputs:
@@ -26,8 +29,8 @@ class PeriodInputs:
 
     Attributes:
         rows: the table's columns by name, one value a tenant: `tenant`, the inputs `elasticity`, `weight`, `demand`,
-            `budget_left` (None: no cap), and COMPARED; tokens, nanocredits and millionths. `base` is what was given: what was
-            declared is that and the shortfall.
+            `budget_left` (None: no cap), COMPARED and TRADED; tokens, nanocredits and millionths. `base` is what was given:
+            what was declared is that and the shortfall.
         bidders: who had a profile in force; the others only used something, and took no part.
     """
 
@@ -128,6 +131,8 @@ class Explanation:
     base: int
     shortfall: int
     surplus: int
+    bought: int
+    sold: int
     allocated: int
     used: int
     price: int
@@ -175,7 +180,7 @@ def explain(inputs: PeriodInputs, tenant: str) -> Explanation:
         policy=inputs.policy,
         took_part=at is not None,
         declared_base=0 if at is None else int(asked.base[at]),
-        **{name: _whole(row[name]) for name in ("elasticity", "weight", "demand", "used")},
+        **{name: _whole(row[name]) for name in ("elasticity", "weight", "demand", "used", *TRADED)},
         budget_left=None if row["budget_left"] is None else _whole(row["budget_left"]),
         capacity=inputs.capacity,
         promised=exact_sum(asked.base),
@@ -183,7 +188,7 @@ def explain(inputs: PeriodInputs, tenant: str) -> Explanation:
         base=base,
         shortfall=0 if at is None else int(outcome.shortfall[at]),
         surplus=surplus,
-        allocated=base + surplus,
+        allocated=base + surplus + _traded(row),
         price=outcome.price,
         base_price=inputs.base_price,
         charge_for_base=base * inputs.base_price,
@@ -246,7 +251,12 @@ def _recomputed(names: Sequence[str], outcome: Outcome) -> dict[str, _Row]:
 
 
 def _differences(recorded: _Row, recomputed: _Row) -> tuple[tuple[str, object, object], ...]:
-    return tuple((name, recorded[name], recomputed[name]) for name in COMPARED if recorded[name] != recomputed[name])
+    follows = {**recomputed, "allocated": _whole(recomputed["allocated"]) + _traded(recorded)}
+    return tuple((name, recorded[name], follows[name]) for name in COMPARED if recorded[name] != follows[name])
+
+
+def _traded(row: _Row) -> int:
+    return _whole(row["bought"]) - _whole(row["sold"])
 
 
 def _whole_differs(inputs: PeriodInputs, outcome: Outcome) -> tuple[tuple[str, object, object], ...]:

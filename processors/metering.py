@@ -14,7 +14,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from processors.dedupe import Identified, SeenWindow
 from processors.histogram import bucket_of
-from schemas.facts import CHUNK_ROWS
+from schemas.fact import CHUNK_ROWS
 from schemas.journal import LatencySums, UsageSums
 from schemas.model import Event
 from schemas.published import LatencyEvent, UsageEvent

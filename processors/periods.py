@@ -10,22 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from processors import budgets, demand
+from processors.accounts import OPERATOR, billed_account
 from processors.allocation import AuctionInput, Outcome, allocate
 from processors.allocation.exact import exact_sum
 from processors.snapshot import state_hash
 from processors.stamping import Stamp
 from processors.state import OpenPeriod, PartitionState, PoolState
 from processors.tenants import NO_CAP, Column
+from schemas.fact import CHUNK_ROWS, Fact
 from schemas.facts import (
-    CHUNK_ROWS,
     AllocationsClosed,
     AllocationsOpened,
-    Fact,
     Forecasts,
     PeriodClosed,
     PeriodOpened,
     Postings,
 )
+from schemas.ledgering import MONEY, Code, Entry
 
 METERED_TOPICS = ("latency", "usage")
 """Each partition of these is a meter that marks every tick."""
@@ -193,7 +194,9 @@ def _publish_allocation(pool: PoolState, period: int, rows: Slots, auction: Auct
             bid=outcome.why.bid[part].tolist(),
             rank=_or_none(rank[part]),
             surplus=outcome.surplus[part].tolist(),
-            allocated=(outcome.base[part] + outcome.surplus[part]).tolist(),
+            bought=tenants["bought"][chunk].tolist(),
+            sold=tenants["sold"][chunk].tolist(),
+            allocated=(outcome.base[part] + outcome.surplus[part] + tenants["bought"][chunk] - tenants["sold"][chunk]).tolist(),
             charge=charge[part].tolist(),
             shortfall=outcome.shortfall[part].tolist(),
         )
@@ -203,9 +206,12 @@ def _publish_allocation(pool: PoolState, period: int, rows: Slots, auction: Auct
                 Postings,
                 pool.name,
                 period=period,
-                kind="allocation",
-                debit_account=[budgets.account(name) for name, _ in paying],
-                credit_account=[budgets.OPERATOR] * len(paying),
+                entry=[Entry.POST] * len(paying),
+                code=[Code.ALLOCATION] * len(paying),
+                asset=[MONEY] * len(paying),
+                hold=[""] * len(paying),
+                debit_account=[billed_account(name) for name, _ in paying],
+                credit_account=[OPERATOR] * len(paying),
                 amount=[paid for _, paid in paying],
             )
 
@@ -214,6 +220,7 @@ def _allocation_columns(pool: PoolState, chunk: Slots) -> dict[str, object]:
     tenants = pool.tenants
     given = tenants["base_given"][chunk]
     surplus = tenants["surplus"][chunk]
+    bought, sold = tenants["bought"][chunk], tenants["sold"][chunk]
     return {
         "tenant": [tenants.names[slot] for slot in chunk.tolist()],
         "base": given.tolist(),
@@ -224,7 +231,9 @@ def _allocation_columns(pool: PoolState, chunk: Slots) -> dict[str, object]:
         "bid": tenants["bid"][chunk].tolist(),
         "rank": _or_none(tenants["rank"][chunk]),
         "surplus": surplus.tolist(),
-        "allocated": (given + surplus).tolist(),
+        "bought": bought.tolist(),
+        "sold": sold.tolist(),
+        "allocated": (given + surplus + bought - sold).tolist(),
         "charge": tenants["charge"][chunk].tolist(),
         "shortfall": tenants["shortfall"][chunk].tolist(),
     }

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from processors import budgets, demand
-from processors.state import SEEN_COMMANDS, OpenPeriod, PartitionState, PoolState, Terms, command_key
+from processors.accounts import billed_tenant_of
+from processors.state import MARKET_TERMS, SEEN_COMMANDS, MarketTerms, OpenPeriod, PartitionState, PoolState, Terms, command_key
 from processors.tenants import DECLARED, NO_CAP, Column, saturating_add
+from schemas.fact import Fact
 from schemas.facts import (
     AllocationsClosed,
     AllocationsOpened,
     CommandRefused,
-    Fact,
     Forecasts,
     MeterMarked,
     PeriodClosed,
@@ -24,6 +25,7 @@ from schemas.facts import (
     UsageCounted,
     UsageUnrouted,
 )
+from schemas.ledgering import Code
 from schemas.published import Tier
 
 TIERS: tuple[Tier, ...] = tuple(Tier)
@@ -73,6 +75,7 @@ def _pool_set(state: PartitionState, fact: PoolSet) -> None:
         reserve_price=fact.reserve_price,
         cached_weight=fact.cached_weight,
         forecaster=fact.forecaster,
+        market=MarketTerms(**{name: getattr(fact, name) for name in MARKET_TERMS}),
     )
     pool = state.pools.get(fact.pool)
     if pool is None:
@@ -127,7 +130,7 @@ def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
     for ahead, current in (("next_used", "used"), ("next_requests", "requests")):
         tenants[current][:] = tenants[ahead]
         tenants[ahead][:] = 0
-    for column in ("base_given", "demand", "bid", "surplus", "charge", "shortfall"):
+    for column in ("base_given", "demand", "bid", "surplus", "charge", "shortfall", "bought", "sold"):
         tenants[column][:] = 0
     for column in ("budget_left", "rank"):
         tenants[column][:] = NO_CAP
@@ -148,8 +151,9 @@ def _allocations_opened(state: PartitionState, fact: AllocationsOpened) -> None:
 
 def _postings(state: PartitionState, fact: Postings) -> None:
     tenants = state.pools[fact.pool].tenants
-    slots = tenants.slots_of(budgets.tenant_of(name) for name in fact.debit_account)
-    budgets.spend(tenants, slots, np.array(fact.amount, np.int64))
+    if fact.code[0] == Code.ALLOCATION:
+        slots = tenants.slots_of(billed_tenant_of(name) for name in fact.debit_account)
+        budgets.spend(tenants, slots, np.array(fact.amount, np.int64))
 
 
 def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from processors.state import OpenPeriod, PartitionState, PoolState, Terms
+from processors.state import MarketTerms, OpenPeriod, PartitionState, PoolState, Terms
 from processors.tenants import COLUMNS, Tenants
 from schemas.published import Forecaster, Policy
 
-FORMAT = 1
+FORMAT = 2
 """Grows when the layout changes; a snapshot of another format is not loaded, the journal is folded from its beginning instead."""
 
 CHUNK_SLOTS = 2_000
@@ -148,7 +148,8 @@ def _load_chunk(chunk: bytes) -> tuple[list[str], np.ndarray[Any, np.dtype[np.in
 
 
 def _terms(fields: dict[str, Any]) -> Terms:
-    return Terms(**{**fields, "policy": Policy(fields["policy"]), "forecaster": Forecaster(fields["forecaster"])})
+    words = {"policy": Policy(fields["policy"]), "forecaster": Forecaster(fields["forecaster"])}
+    return Terms(**{**fields, **words, "market": MarketTerms(**fields["market"])})
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar, cast
 
-from schemas.facts import Fact
+from schemas.fact import Fact
 
 F = TypeVar("F", bound=Fact)
 

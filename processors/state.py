@@ -1,7 +1,7 @@
 """State of the engine: what folding the facts of one journal partition gives. Only processors/recording.py changes it."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 
 from processors.tenants import Tenants
@@ -20,6 +20,27 @@ snapshot (3.2 MB), some 120 bytes each in memory (24 MB).
 
 
 @dataclass(frozen=True, slots=True)
+class MarketTerms:
+    """How a pool's tokens are traded: nanocredits per token, tokens, basis points, seconds."""
+
+    forward_periods: int = 60
+    price_tick: int = 1
+    lot: int = 1
+    max_order_tokens: int | None = None
+    price_min: int | None = None
+    price_max: int | None = None
+    max_open_orders: int = 1_000
+    maker_fee_bp: int = 0
+    taker_fee_bp: int = 0
+    allow_unsigned: bool = False
+    offer_unsold: bool = False
+    opening_auction_s: int = 0
+
+
+MARKET_TERMS: tuple[str, ...] = tuple(each.name for each in fields(MarketTerms))
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """One version of a pool: capacity in tokens per period, prices in nanocredits per token, cached_weight in millionths."""
 
@@ -31,6 +52,7 @@ class Terms:
     reserve_price: int
     cached_weight: int
     forecaster: Forecaster
+    market: MarketTerms = MarketTerms()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Tenants of one pool as columns: what each is promised, uses and owes, one int64 a tenant and column.
 
-At 100,000 tenants: 32 columns x 8 bytes = 26 MB, names and their index about 20 MB. Columns double when full, so that
+At 100,000 tenants: 34 columns x 8 bytes = 27 MB, names and their index about 20 MB. Columns double when full, so that
 adding a tenant costs O(1) amortised; the byte order of ids, which a period's rules need, is sorted once a period and
 only if a tenant came (100,000 names: 30 ms).
 """
@@ -43,6 +43,9 @@ _INITIAL: dict[str, int] = {
     "surplus": 0,
     "charge": 0,
     "shortfall": 0,
+    # Tokens of the open period that the market brought and took; transfers count as both.
+    "bought": 0,
+    "sold": 0,
     # Metered in the open period, and already for the one after it.
     "used": 0,
     "requests": 0,

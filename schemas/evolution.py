@@ -28,7 +28,30 @@ from schemas.shape import REQUIRED, shapes
 Fields = dict[str, Any]
 Upcaster = Callable[[Fields], Fields]
 
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+
+def _before_the_market(fields: Fields) -> Fields:
+    """Version 1 of the allocations: nobody had bought or sold."""
+    nothing = [0] * len(fields["tenant"])
+    return {**fields, "bought": nothing, "sold": nothing}
+
+
+def _only_allocations(fields: Fields) -> Fields:
+    """Version 1 of postings: money for what was allocated, paid by what were called tenants' accounts."""
+    rows = len(fields["amount"])
+    return {
+        **fields,
+        "entry": ["post"] * rows,
+        "code": [fields["kind"]] * rows,
+        "asset": [-1] * rows,
+        "hold": [""] * rows,
+    }
+
+
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
+    ("allocations_opened", 1): _before_the_market,
+    ("allocations_closed", 1): _before_the_market,
+    ("postings", 1): _only_allocations,
+}
 """(kind, N) -> what turns the fields of version N into those of version N + 1, where Avro's resolution can't. Must be pure."""
 
 _HISTORY_NAME = re.compile(r"(?P<kind>[a-z_]+)\.v(?P<version>[0-9]+)\.avsc")

@@ -1,16 +1,18 @@
-"""What the engine decided. A fact is known by (journal partition, journal_offset, fact_index): publishing it again changes nothing.
+"""What the engine decided about capacity. What the market decided: schemas/market_facts.py.
 
 Facts about many tenants are columns, split into chunks of at most CHUNK_ROWS tenants in the byte order of their ids.
-A row of about 20 columns of varints and a name is some 150 bytes: a chunk of 2,000 stays near 300 KB, far below the
-broker's limit, and 100,000 tenants are 50 records instead of 100,000.
 """
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from schemas.model import Event, Landing, Table
+from schemas.fact import Fact, fact_table
+from schemas.ledgering import Asset, CodeName, EntryName
+from schemas.market_facts import MARKET_FACTS
+from schemas.model import Table
 from schemas.published import ForecasterName, PolicyName, TierName
 from schemas.units import (
+    Count,
     Decimal6,
     EventId,
     Label,
@@ -19,7 +21,6 @@ from schemas.units import (
     Money,
     Name,
     Number,
-    Offset,
     Partition,
     Period,
     PerRow,
@@ -35,8 +36,6 @@ from schemas.units import (
     Unit,
 )
 
-CHUNK_ROWS = 2_000
-
 PerTenant = Annotated[list[TenantId], PerRow()]
 TokenColumn = Annotated[list[TokenSum], PerRow()]
 MoneyColumn = Annotated[list[Money], PerRow()]
@@ -44,18 +43,6 @@ MoneyOrNoneColumn = Annotated[list[Money | None], PerRow()]
 MillionthsColumn = Annotated[list[Millionths], PerRow()]
 NumberColumn = Annotated[list[Number], PerRow()]
 NumberOrNoneColumn = Annotated[list[Number | None], PerRow()]
-
-
-class Fact(Event):
-    """One decision. `pool` is empty where a fact concerns the whole journal partition."""
-
-    pool: Annotated[str, Unit("id of the pool; empty for the whole partition"), Store("LowCardinality(String)")]
-    journal_offset: Offset
-    fact_index: Number
-
-
-def _fact_table(name: str, comment: str, *order_by: str) -> Table:
-    return Table(name=name, comment=comment, order_by=order_by, landing=Landing.FACT)
 
 
 class Reason(StrEnum):
@@ -66,6 +53,14 @@ class Reason(StrEnum):
     PERIOD_NOT_WHOLE_TICKS = "period_not_whole_ticks"
     PERIOD_FIXED = "period_fixed"
     EXCEEDS_MONEY = "exceeds_money"
+    SOLD_FORWARD = "sold_forward"
+    """The base would fall below what the tenant has sold of forward periods."""
+    UNKNOWN_TENANT = "unknown_tenant"
+    INSUFFICIENT_MONEY = "insufficient_money"
+    KEY_OF_ANOTHER = "key_of_another"
+    """The key is registered to another tenant."""
+    UNKNOWN_INSTRUMENT = "unknown_instrument"
+    WRONG_PHASE = "wrong_phase"
 
 
 ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]
@@ -96,7 +91,7 @@ class CommandRefused(Fact):
     """A command that could be read was refused; nothing changed."""
 
     KIND: ClassVar[str] = "command_refused"
-    TABLE: ClassVar[Table | None] = _fact_table("refusals", "one refused command", "pool", "journal_offset", "fact_index")
+    TABLE: ClassVar[Table | None] = fact_table("refusals", "one refused command", "pool", "journal_offset", "fact_index")
 
     command: Label
     command_id: EventId
@@ -109,7 +104,8 @@ class PoolSet(Fact):
     """A version of a pool and the period from which it holds: 0 in a journal in which no tick stands yet, and then tick_ms is 0."""
 
     KIND: ClassVar[str] = "pool_set"
-    TABLE: ClassVar[Table | None] = _fact_table("pools", "one version of a pool", "pool", "from_period", "version")
+    VERSION: ClassVar[int] = 2
+    TABLE: ClassVar[Table | None] = fact_table("pools", "one version of a pool", "pool", "from_period", "version")
 
     id: EventId
     version: Number
@@ -122,13 +118,25 @@ class PoolSet(Fact):
     reserve_price: Price
     cached_weight: Decimal6
     forecaster: ForecasterName
+    forward_periods: Number = 60
+    price_tick: Number = 1
+    lot: Number = 1
+    max_order_tokens: Number | None = None
+    price_min: Number | None = None
+    price_max: Number | None = None
+    max_open_orders: Number = 1_000
+    maker_fee_bp: Number = 0
+    taker_fee_bp: Number = 0
+    allow_unsigned: bool = False
+    offer_unsold: bool = False
+    opening_auction_s: Number = 0
 
 
 class ProfileSet(Fact):
     """A version of a tenant's profile and the period from which it holds."""
 
     KIND: ClassVar[str] = "profile_set"
-    TABLE: ClassVar[Table | None] = _fact_table(
+    TABLE: ClassVar[Table | None] = fact_table(
         "profiles", "one version of a tenant's profile", "pool", "tenant", "from_period", "version"
     )
 
@@ -168,7 +176,7 @@ class UsageUnrouted(Fact):
     """Metered usage of a pool that nobody has defined: it had nowhere to count."""
 
     KIND: ClassVar[str] = "usage_unrouted"
-    TABLE: ClassVar[Table | None] = _fact_table(
+    TABLE: ClassVar[Table | None] = fact_table(
         "unrouted_usage", "what a tenant used of a pool that does not exist", "pool", "tick", "tenant"
     )
 
@@ -187,7 +195,7 @@ class Forecasts(Fact):
     """What tenants are expected to demand in a period; quantiles are null where the forecaster gives only a mean."""
 
     KIND: ClassVar[str] = "forecasts"
-    TABLE: ClassVar[Table | None] = _fact_table("forecasts", "one forecast of a tenant's demand", "pool", "period", "tenant")
+    TABLE: ClassVar[Table | None] = fact_table("forecasts", "one forecast of a tenant's demand", "pool", "period", "tenant")
 
     period: Period
     period_start: Time
@@ -221,6 +229,7 @@ class AllocationsOpened(Fact):
     """What tenants may use in the period that begins, with what decided it. A row's bid, rank and room explain it."""
 
     KIND: ClassVar[str] = "allocations_opened"
+    VERSION: ClassVar[int] = 2
 
     period: Period
     tenant: PerTenant
@@ -232,31 +241,44 @@ class AllocationsOpened(Fact):
     bid: TokenColumn
     rank: NumberOrNoneColumn
     surplus: TokenColumn
+    bought: TokenColumn
+    """In the market."""
+    sold: TokenColumn
     allocated: TokenColumn
+    """base + surplus + bought - sold."""
     charge: MoneyColumn
     shortfall: TokenColumn
 
 
 class Postings(Fact):
-    """Transfers of the ledger: each row debits one account and credits another by the same amount."""
+    """Rows of the ledger, in this order: each moves an amount between two accounts, or sets it aside, or frees it.
+
+    Those of one journal record are linked: all of them hold, or none was written.
+    """
 
     KIND: ClassVar[str] = "postings"
-    TABLE: ClassVar[Table | None] = _fact_table(
-        "ledger", "one posting: what one account paid another", "pool", "period", "debit_account", "credit_account"
+    VERSION: ClassVar[int] = 2
+    TABLE: ClassVar[Table | None] = fact_table(
+        "ledger", "one posting: what one account paid another, or set aside", "pool", "period", "debit_account", "credit_account"
     )
 
     period: Period
-    kind: Label
+    """The pool's open period when it was written."""
+    entry: Annotated[list[EntryName], PerRow()]
+    code: Annotated[list[CodeName], PerRow()]
+    asset: Annotated[list[Asset], PerRow()]
+    hold: Annotated[list[Annotated[str, Unit("the hold that is set aside, captured or freed"), Store("String")]], PerRow()]
     debit_account: Annotated[list[Annotated[str, Unit("account that pays"), Store("String")]], PerRow()]
-    credit_account: Annotated[list[Annotated[str, Unit("account that is paid"), Store("LowCardinality(String)")]], PerRow()]
-    amount: MoneyColumn
+    credit_account: Annotated[list[Annotated[str, Unit("account that is paid"), Store("String")]], PerRow()]
+    amount: Annotated[list[Annotated[Count, Unit("nanocredits, or tokens"), Store("Int64", "T64, ZSTD(1)")]], PerRow()]
 
 
 class AllocationsClosed(Fact):
     """Tenants' outcome of a closed period: everything an auditor needs to compute the row again."""
 
     KIND: ClassVar[str] = "allocations_closed"
-    TABLE: ClassVar[Table | None] = _fact_table(
+    VERSION: ClassVar[int] = 2
+    TABLE: ClassVar[Table | None] = fact_table(
         "allocations", "one tenant's outcome of one period, auditable from the row", "pool", "period", "tenant"
     )
 
@@ -273,7 +295,11 @@ class AllocationsClosed(Fact):
     bid: TokenColumn
     rank: NumberOrNoneColumn
     surplus: TokenColumn
+    bought: TokenColumn
+    """In the market."""
+    sold: TokenColumn
     allocated: TokenColumn
+    """base + surplus + bought - sold."""
     charge: MoneyColumn
     shortfall: TokenColumn
     used: TokenColumn
@@ -284,7 +310,7 @@ class PeriodClosed(Fact):
     """A period ended; `state_hash` is the hash of the pool's whole state in which it ended, all usage counted (BEY-1)."""
 
     KIND: ClassVar[str] = "period_closed"
-    TABLE: ClassVar[Table | None] = _fact_table("periods", "one closed period of a pool", "pool", "period")
+    TABLE: ClassVar[Table | None] = fact_table("periods", "one closed period of a pool", "pool", "period")
 
     period: Period
     period_start: Time
@@ -316,4 +342,5 @@ FACTS: tuple[type[Fact], ...] = (
     Postings,
     AllocationsClosed,
     PeriodClosed,
+    *MARKET_FACTS,
 )

@@ -2,6 +2,7 @@
 
 from typing import Annotated, ClassVar
 
+from schemas.market import TurnedAway
 from schemas.model import Event
 from schemas.published import PoolCommand, ProfileCommand
 from schemas.units import Label, Millis, Number, Partition, PerRow, PoolId, TenantId, Tick, TokenSum
@@ -74,6 +75,6 @@ class LatencySums(Event):
     count: list[Number]
 
 
-JOURNALLED: tuple[type[Event], ...] = (ClockTick, MeterMark, UsageSums, LatencySums, PoolCommand, ProfileCommand)
+JOURNALLED: tuple[type[Event], ...] = (ClockTick, MeterMark, UsageSums, LatencySums, PoolCommand, ProfileCommand, TurnedAway)
 
-__all__ = ["JOURNALLED", "ClockTick", "LatencySums", "MeterMark", "UsageSums"]
+__all__ = ["JOURNALLED", "ClockTick", "LatencySums", "MeterMark", "TurnedAway", "UsageSums"]

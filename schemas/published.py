@@ -5,8 +5,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
+from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS
 from schemas.model import Event, Landing, Table
 from schemas.units import (
+    MAX_TOKENS,
     Count,
     Decimal6,
     EventId,
@@ -85,6 +87,10 @@ class LatencyEvent(Event):
     status: Status = ""
 
 
+GridStep = Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True), Unit("step of the grid"), Store("Int64")]
+BasisPoints = Annotated[int, Field(ge=0, le=10_000, strict=True), Unit("basis points of what is paid"), Store("Int64")]
+
+
 class Policy(StrEnum):
     """How a pool's surplus is divided (spec/allocation.md)."""
 
@@ -128,6 +134,7 @@ class PoolCommand(Event):
     """An operator defines or changes a pool; holds from the next period on. Identified by `id`."""
 
     KIND: ClassVar[str] = "pool"
+    VERSION: ClassVar[int] = 2
 
     type: Annotated[Literal["pool"], Unit("pool"), Store("LowCardinality(String)")] = "pool"
     id: EventId
@@ -139,6 +146,25 @@ class PoolCommand(Event):
     reserve_price: Price = 0
     cached_weight: Part6 = 1_000_000
     forecaster: ForecasterName = Forecaster.LAST_VALUE
+    forward_periods: Annotated[int, Field(ge=0, le=10_080, strict=True), Unit("periods"), Store("Int64")] = 60
+    """How far ahead of the present period tokens are traded."""
+    price_tick: GridStep = 1
+    """Prices of orders are multiples of it."""
+    lot: GridStep = 1
+    """Quantities of orders are multiples of it."""
+    max_order_tokens: Tokens | None = None
+    price_min: Price | None = None
+    price_max: Price | None = None
+    max_open_orders: Annotated[int, Field(ge=1, le=100_000, strict=True), Unit("orders"), Store("Int64")] = 1_000
+    """Most open orders of one tenant in one instrument."""
+    maker_fee_bp: BasisPoints = 0
+    taker_fee_bp: BasisPoints = 0
+    allow_unsigned: bool = False
+    """Whether tenants' commands are taken without a signature."""
+    offer_unsold: bool = False
+    """Whether the operator offers the period's unsold surplus on the book, at the reserve price."""
+    opening_auction_s: Annotated[int, Field(ge=0, le=86_400, strict=True), Unit("seconds"), Store("Int64")] = 0
+    """For how long orders of a new instrument are collected before they are uncrossed at one price; 0: they match at once."""
 
 
 class ProfileCommand(Event):
@@ -158,7 +184,7 @@ class ProfileCommand(Event):
     weight: Decimal6 = 1_000_000
 
 
-PUBLISHED: tuple[type[Event], ...] = (UsageEvent, LatencyEvent, PoolCommand, ProfileCommand)
+PUBLISHED: tuple[type[Event], ...] = (UsageEvent, LatencyEvent, PoolCommand, ProfileCommand, *OPERATOR_COMMANDS, *TENANT_COMMANDS)
 """Every type that a door takes, for registration, documentation and the Avro fingerprints."""
 
 __all__ = [

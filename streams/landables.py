@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn
 from schemas.clickhouse import JOURNAL, tables
 from schemas.dead_letters import DeadLetter
 from schemas.evolution import registry
-from schemas.facts import Fact
+from schemas.fact import Fact
 from schemas.model import Event
 from schemas.published import LatencyEvent, UsageEvent
 from streams.codecs import HEADER_BYTES, MAGIC, UnreadableRecord, decode

@@ -16,7 +16,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from processors.broken import BrokenJournalError
 from processors.engine import fold
 from processors.state import PartitionState
-from schemas.facts import Fact, PeriodClosed
+from schemas.fact import Fact
+from schemas.facts import PeriodClosed
 from streams.codecs import UnreadableRecord, decode, encode
 
 FETCH_RECORDS = 2_000

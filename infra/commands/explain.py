@@ -12,7 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 
 from infra.explain_page import Cap, page
-from processors.explain import COMPARED, PeriodInputs, UnknownTenantError
+from processors.explain import COMPARED, TRADED, PeriodInputs, UnknownTenantError
 from processors.explain import explain as run_again
 from schemas.published import Policy
 from streams.clickhouse import connect
@@ -21,7 +21,7 @@ from streams.settings import Settings
 
 LAST = "last"
 # {db} becomes the database, {columns} COLUMNS, {pool}, {period} and {tenant} parameters that the server fills in.
-COLUMNS = ("tenant", "elasticity", "weight", "demand", "budget_left", "used", *COMPARED)
+COLUMNS = ("tenant", "elasticity", "weight", "demand", "budget_left", "used", *COMPARED, *TRADED)
 CLOSED = "SELECT policy, capacity, price, unallocated FROM {db}.periods WHERE pool = {pool} AND period = {period}"
 TERMS = (
     "SELECT base_price, reserve_price FROM {db}.pools WHERE pool = {pool} AND from_period <= {period} ORDER BY version DESC LIMIT 1"

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from infra.broker import broker_answers
-from schemas.facts import Fact
+from schemas.fact import Fact
 from streams.errors import BadInput, Unavailable, UserError
 from streams.replay import Difference, PartitionVerdict, ReplayError
 from streams.replay import verify as verify_facts

@@ -14,7 +14,8 @@ from typing import Any
 from fastavro import schemaless_reader, schemaless_writer
 
 from schemas.avro import parsed
-from schemas.facts import CHUNK_ROWS, AllocationsClosed
+from schemas.fact import CHUNK_ROWS
+from schemas.facts import AllocationsClosed
 from schemas.model import Event
 from schemas.published import Policy, UsageEvent
 from schemas.shape import shapes

@@ -22,7 +22,8 @@ from processors.engine import facts_of
 from processors.snapshot import state_hash
 from processors.stamping import Stamp
 from processors.state import PartitionState
-from schemas.facts import CHUNK_ROWS, Fact, PeriodClosed
+from schemas.fact import CHUNK_ROWS, Fact
+from schemas.facts import PeriodClosed
 from schemas.journal import ClockTick, MeterMark, UsageSums
 from schemas.model import Event
 from schemas.published import Budget, PoolCommand, ProfileCommand

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))  # the harness that s
 
 from system import ROLES, System, until
 
-from schemas.facts import Fact
+from schemas.fact import Fact
 from schemas.published import PoolCommand, ProfileCommand, UsageEvent
 from streams.client import CommandPublisher, UsagePublisher
 from streams.codecs import decode

@@ -12,11 +12,10 @@ from typing import Any
 from allocation_oracle import solve
 
 from processors.stamping import Stamp
+from schemas.fact import CHUNK_ROWS, Fact
 from schemas.facts import (
-    CHUNK_ROWS,
     AllocationsClosed,
     AllocationsOpened,
-    Fact,
     Forecasts,
     MeterMarked,
     PeriodClosed,

@@ -551,7 +551,8 @@ def test_a_changed_amount_counts_against_what_was_spent_and_a_changed_window_beg
 def test_charges_are_posted_from_tenant_to_operator():
     here = opened(base_price=3)
     (posted,) = of_kind(here.facts, Postings)
-    assert (posted.kind, posted.debit_account, posted.amount) == ("allocation", ["tenant/a", "tenant/b"], [300, 600])
+    assert (posted.debit_account, posted.amount) == (["billed/a", "billed/b"], [300, 600])
+    assert (posted.entry, posted.code, posted.asset) == (["post"] * 2, ["allocation"] * 2, [-1] * 2)
     assert posted.credit_account == ["operator"] * 2
     free = opened()
     assert not of_kind(free.facts, Postings)

@@ -16,7 +16,9 @@ CREATE TABLE IF NOT EXISTS `bourse`.`allocations_landed`
     `bid` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
     `rank` Nullable(Int64) COMMENT 'count' CODEC(T64, ZSTD(1)),
     `surplus` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
-    `allocated` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `bought` Int64 COMMENT 'tokens; In the market.' CODEC(T64, ZSTD(1)),
+    `sold` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
+    `allocated` Int64 COMMENT 'tokens; base + surplus + bought - sold.' CODEC(T64, ZSTD(1)),
     `charge` Int64 COMMENT 'nanocredits' CODEC(T64, ZSTD(1)),
     `shortfall` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
     `used` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
@@ -50,7 +52,9 @@ ALTER TABLE `bourse`.`allocations_landed`
     ADD COLUMN IF NOT EXISTS `bid` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `budget_left`,
     ADD COLUMN IF NOT EXISTS `rank` Nullable(Int64) COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `bid`,
     ADD COLUMN IF NOT EXISTS `surplus` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `rank`,
-    ADD COLUMN IF NOT EXISTS `allocated` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `surplus`,
+    ADD COLUMN IF NOT EXISTS `bought` Int64 COMMENT 'tokens; In the market.' CODEC(T64, ZSTD(1)) AFTER `surplus`,
+    ADD COLUMN IF NOT EXISTS `sold` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `bought`,
+    ADD COLUMN IF NOT EXISTS `allocated` Int64 COMMENT 'tokens; base + surplus + bought - sold.' CODEC(T64, ZSTD(1)) AFTER `sold`,
     ADD COLUMN IF NOT EXISTS `charge` Int64 COMMENT 'nanocredits' CODEC(T64, ZSTD(1)) AFTER `allocated`,
     ADD COLUMN IF NOT EXISTS `shortfall` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `charge`,
     ADD COLUMN IF NOT EXISTS `used` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `shortfall`,
@@ -78,7 +82,9 @@ CREATE OR REPLACE VIEW `bourse`.`allocations`
     `bid` Int64 COMMENT 'tokens',
     `rank` Nullable(Int64) COMMENT 'count',
     `surplus` Int64 COMMENT 'tokens',
-    `allocated` Int64 COMMENT 'tokens',
+    `bought` Int64 COMMENT 'tokens; In the market.',
+    `sold` Int64 COMMENT 'tokens',
+    `allocated` Int64 COMMENT 'tokens; base + surplus + bought - sold.',
     `charge` Int64 COMMENT 'nanocredits',
     `shortfall` Int64 COMMENT 'tokens',
     `used` Int64 COMMENT 'tokens',
@@ -89,5 +95,5 @@ CREATE OR REPLACE VIEW `bourse`.`allocations`
     `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
 )
-AS SELECT `pool`, `journal_offset`, `fact_index`, `period`, `period_start`, `policy`, `price`, `tenant`, `base`, `elasticity`, `weight`, `demand`, `budget_left`, `bid`, `rank`, `surplus`, `allocated`, `charge`, `shortfall`, `used`, `requests`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`allocations_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+AS SELECT `pool`, `journal_offset`, `fact_index`, `period`, `period_start`, `policy`, `price`, `tenant`, `base`, `elasticity`, `weight`, `demand`, `budget_left`, `bid`, `rank`, `surplus`, `bought`, `sold`, `allocated`, `charge`, `shortfall`, `used`, `requests`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`allocations_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
 COMMENT 'one tenant\'s outcome of one period, auditable from the row';

@@ -1,0 +1,44 @@
+"""Who holds accounts on the ledger. An account is (asset, owner); an owner's name says what it is."""
+
+OPERATOR = "operator"
+"""Is paid for base, surplus and fees; offers unsold surplus."""
+
+BANK = "bank"
+"""The world outside: deposits come from it. Stands below zero by what was paid in."""
+
+POOL = "pool"
+"""Issues the tokens of a delivery period. Stands below zero by what was issued."""
+
+_TENANT = "tenant/"
+_BILLED = "billed/"
+_ESCROW = "escrow/"
+
+
+def tenant_account(tenant: str) -> str:
+    """Money that a tenant paid in and earned, or its tokens of a period. Never overdrawn."""
+    return _TENANT + tenant
+
+
+def billed_account(tenant: str) -> str:
+    """What the auction bills a tenant, to be paid later; its budget limits it (processors/budgets.py). Stands below zero."""
+    return _BILLED + tenant
+
+
+def escrow_account(period: int) -> str:
+    """Money paid for tokens of `period` until they are delivered."""
+    return f"{_ESCROW}{period}"
+
+
+def tenant_of(owner: str) -> str | None:
+    """The tenant whose own account this is; None where it is nobody's."""
+    return owner.removeprefix(_TENANT) if owner.startswith(_TENANT) else None
+
+
+def billed_tenant_of(owner: str) -> str:
+    """The tenant that is billed; the inverse of `billed_account`."""
+    return owner.removeprefix(_BILLED)
+
+
+def may_be_overdrawn(owner: str) -> bool:
+    """Whether the account stands for something outside of the market, and may be below zero."""
+    return owner in {BANK, POOL} or owner.startswith(_BILLED)

@@ -1,0 +1,214 @@
+"""What tenants publish to `orders`, and what operators publish to `profiles` for the market (spec/interface.md, "Topics").
+
+A signed command carries `key` (the public key), `seq` and `signature`. What is signed is the command's canonical form
+(streams/signatures.py): any client can build it, in any language and encoding.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from schemas.model import Event
+from schemas.trading import (
+    OrderType,
+    OrderTypeName,
+    SelfTrade,
+    SelfTradeName,
+    SideName,
+    TimeInForceName,
+)
+from schemas.units import Count, EventId, Label, Period, PoolId, Store, TenantId, Time, Unit
+
+INT64_MAX = 2**63 - 1
+
+Quantity = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX, strict=True), Unit("tokens"), Store("Int64", "T64, ZSTD(1)")]
+"""Tokens of an order. Any int64 passes the door, so that the book can say what is wrong with it (`invalid_qty`)."""
+
+OrderPrice = Annotated[
+    int, Field(ge=-INT64_MAX - 1, le=INT64_MAX, strict=True), Unit("nanocredits per token"), Store("Int64", "T64, ZSTD(1)")
+]
+"""Price of an order, judged by the book."""
+
+Amount = Annotated[Count, Unit("nanocredits"), Store("Int64")]
+Sequence = Annotated[Count, Unit("grows with each command signed with the same key"), Store("Int64")]
+PublicKey = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9+/]{43}=$", strict=True),
+    Unit("Ed25519 public key, base64"),
+    Store("String"),
+]
+Signature = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9+/]{86}==$", strict=True),
+    Unit("Ed25519 signature of the canonical form, base64"),
+    Store("String"),
+]
+
+
+class TenantCommand(Event):
+    """What every command of a tenant says. Unsigned where `key`, `seq` and `signature` are null."""
+
+    id: EventId
+    pool: PoolId
+    tenant: TenantId
+    key: PublicKey | None = None
+    seq: Sequence | None = None
+    signature: Signature | None = None
+
+
+class OrderCommand(TenantCommand):
+    """A tenant offers to buy or sell tokens of a delivery period. `id` is the order's, unique among its tenant's of the period."""
+
+    KIND: ClassVar[str] = "order"
+
+    type: Annotated[Literal["order"], Unit("order"), Store("LowCardinality(String)")] = "order"
+    period: Period
+    side: SideName
+    qty: Quantity
+    price: OrderPrice | None = None
+    """Null for a market order."""
+    order_type: OrderTypeName = OrderType.LIMIT
+    tif: TimeInForceName | None = None
+    """Null: GTC for a limit order, IOC for a market order."""
+    post_only: bool = False
+    stp: SelfTradeName = SelfTrade.CANCEL_TAKER
+    expire: Time | None = None
+    """With GTD: from this moment on the order's open part is cancelled."""
+
+
+class CancelCommand(TenantCommand):
+    """A tenant takes an order, or an offered transfer, back."""
+
+    KIND: ClassVar[str] = "cancel"
+
+    type: Annotated[Literal["cancel"], Unit("cancel"), Store("LowCardinality(String)")] = "cancel"
+    period: Period
+    order: EventId
+
+
+class ReduceCommand(TenantCommand):
+    """A tenant lowers an order's open part, which keeps its priority."""
+
+    KIND: ClassVar[str] = "reduce"
+
+    type: Annotated[Literal["reduce"], Unit("reduce"), Store("LowCardinality(String)")] = "reduce"
+    period: Period
+    order: EventId
+    by: Quantity
+
+
+class ReplaceCommand(TenantCommand):
+    """A tenant changes an order's price and total quantity, the filled part included."""
+
+    KIND: ClassVar[str] = "replace"
+
+    type: Annotated[Literal["replace"], Unit("replace"), Store("LowCardinality(String)")] = "replace"
+    period: Period
+    order: EventId
+    price: OrderPrice
+    qty: Quantity
+
+
+class TransferCommand(TenantCommand):
+    """A tenant gives tokens of a period, or money, to another: at once, or (with `for_tokens` or `for_money`) only in exchange.
+
+    An exchange is an offer: what is given is held until the other tenant accepts (AcceptCommand), its giver cancels, or the period
+    closes. Both legs are posted or neither.
+    """
+
+    KIND: ClassVar[str] = "transfer"
+
+    type: Annotated[Literal["transfer"], Unit("transfer"), Store("LowCardinality(String)")] = "transfer"
+    to: TenantId
+    period: Period
+    """Whose tokens are given or asked for; an offer stands until it closes."""
+    tokens: Quantity = 0
+    """What is given: tokens of `period`, or money; exactly one of them."""
+    money: OrderPrice = 0
+    for_tokens: Quantity = 0
+    """What must come back in the same instant; both zero: a gift."""
+    for_money: OrderPrice = 0
+
+
+class AcceptCommand(TenantCommand):
+    """A tenant accepts the exchange that another has offered to it: both legs are posted, or neither."""
+
+    KIND: ClassVar[str] = "accept"
+
+    type: Annotated[Literal["accept"], Unit("accept"), Store("LowCardinality(String)")] = "accept"
+    period: Period
+    offered_by: TenantId
+    offer: EventId
+
+
+class DepositCommand(Event):
+    """An operator books money that a tenant has paid in (or, negative, that was paid out to it). Identified by `id`."""
+
+    KIND: ClassVar[str] = "deposit"
+
+    type: Annotated[Literal["deposit"], Unit("deposit"), Store("LowCardinality(String)")] = "deposit"
+    id: EventId
+    pool: PoolId
+    tenant: TenantId
+    amount: Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX, strict=True), Unit("nanocredits"), Store("Int64")]
+
+
+class KeyCommand(Event):
+    """An operator registers, limits or revokes a key with which a tenant signs. Holds at once. Identified by `id`."""
+
+    KIND: ClassVar[str] = "key"
+
+    type: Annotated[Literal["key"], Unit("key"), Store("LowCardinality(String)")] = "key"
+    id: EventId
+    pool: PoolId
+    tenant: TenantId
+    key: PublicKey
+    valid_from: Time | None = None
+    valid_until: Time | None = None
+    """Not valid from this moment on."""
+    revoked: bool = False
+
+
+class CallCommand(Event):
+    """An operator calls an instrument to auction (orders rest without matching), or ends the call with the uncross."""
+
+    KIND: ClassVar[str] = "call"
+
+    type: Annotated[Literal["call"], Unit("call"), Store("LowCardinality(String)")] = "call"
+    id: EventId
+    pool: PoolId
+    period: Period
+    action: Annotated[Literal["to_auction", "uncross"], Unit("what is called"), Store("LowCardinality(String)")]
+
+
+class TurnedAway(Event):
+    """Journal: intake could not take a tenant's command (unreadable, or its signature is wrong); the engine states the rejection.
+
+    Every field is as far as it could be read; the bytes are in `dead-letters` where the command was unreadable.
+    """
+
+    KIND: ClassVar[str] = "turned_away"
+
+    pool: Annotated[str, Unit("id of the pool, empty where it could not be read"), Store("LowCardinality(String)")]
+    tenant: Annotated[str, Unit("id of the tenant, empty where it could not be read"), Store("String")]
+    command: Label
+    id: Annotated[str, Unit("id of the command, empty where it could not be read"), Store("String")]
+    period: Period | None = None
+    source_topic: Label
+    source_partition: Annotated[Count, Unit("partition number"), Store("Int64")]
+    source_offset: Annotated[Count, Unit("offset in the topic's partition"), Store("Int64")]
+    """Topic, partition and offset identify the record: appended twice after a crash, it is stated once."""
+    reason: Label
+    field: Label
+    detail: Annotated[str, Unit("field and value"), Store("String")]
+
+
+TENANT_COMMANDS: tuple[type[TenantCommand], ...] = (
+    OrderCommand,
+    CancelCommand,
+    ReduceCommand,
+    ReplaceCommand,
+    TransferCommand,
+    AcceptCommand,
+)
+OPERATOR_COMMANDS: tuple[type[Event], ...] = (DepositCommand, KeyCommand, CallCommand)
