@@ -34,6 +34,7 @@ COMMANDS = {
     "bench": "infra.commands.bench:bench",
     "demo": "infra.commands.demo:demo",
     "allocate": "infra.doors:allocate_command",
+    "book": "infra.doors:book_command",
 }
 
 

@@ -3,15 +3,17 @@
 import io
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import numpy as np
 import typer
 
 from processors.allocation import ChargeOverflowError, InputError
 from processors.allocation.arrays import answer_arrays
-from processors.allocation.door import answer_line
+from processors.allocation.door import answer_line as allocation_line
+from processors.orderbook.door import answer_line as book_line
 
 _BAD_INPUT = 2
 
@@ -37,11 +39,28 @@ def allocate_command(
         return
     if source != "-" or target != "-":
         raise typer.BadParameter("file names are for --npz; JSON lines come from standard input")
-    _answer_json_lines(typer.get_binary_stream("stdin"), typer.get_text_stream("stdout", encoding="utf-8"))
+    _answer_json_lines(allocation_line)
 
 
-def _answer_json_lines(lines: IO[bytes], answers: IO[str]) -> None:
+def book_command() -> None:
+    r"""Put operations to an empty order book: JSON lines in, one JSON line out for each.
+
+    In: {"config": {"tick", "lot", "max_qty", "pmin", "pmax", "ref", "phase": "continuous" | "auction"}, "ops": [{"op": "new", "id",
+    "acct", "side": "buy" | "sell", "price", "qty", "type": "limit" | "market", "tif": "GTC" | "IOC" | "FOK" | "GTD", "post_only",
+    "stp": "none" | "cancel_taker" | "cancel_maker" | "cancel_both" | "decrement", "expire"}, {"op": "cancel", "id", "acct"},
+    {"op": "reduce", "id", "acct", "by"}, {"op": "replace", "id", "acct", "price", "qty"}, {"op": "clock", "t"},
+    {"op": "to_auction"}, {"op": "uncross"}, {"op": "close"}]}, all of config and what follows qty optional.
+
+    Out: {"trades": [{"maker", "taker", "price", "qty"}, or of an auction {"buy", "sell", "price", "qty"}], "book": {"bids": [[id,
+    price, open]], "asks"}, "rejects": [[id, reason]], "cancels": [[id, open quantity cancelled, reason]]}, or {"error": "field:
+    what is wrong"} for a line that cannot be answered.
+    """
+    _answer_json_lines(book_line)
+
+
+def _answer_json_lines(answer_line: Callable[[bytes], str]) -> None:
     """Every answer is flushed before the next line is read, so that another program may ask line by line."""
+    lines, answers = typer.get_binary_stream("stdin"), typer.get_text_stream("stdout", encoding="utf-8")
     try:
         for line in lines:
             if line.strip():

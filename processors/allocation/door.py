@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from processors.allocation import AuctionInput, InputError, allocate
 from processors.allocation.exact import INT64_MAX, Ints
+from processors.cases import first_fault
 
 _Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
 _Money = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
@@ -60,7 +60,7 @@ def parse_case(line: bytes) -> Case:
     try:
         case = Case.model_validate_json(line)
     except ValidationError as error:
-        raise _described(error) from error
+        raise InputError(*first_fault(error)) from error
     first_seen: dict[str, int] = {}
     for row, tenant in enumerate(case.tenants):
         other = first_seen.setdefault(tenant.id, row)
@@ -101,43 +101,3 @@ def _columns(case: Case, tenants: list[TenantCase]) -> AuctionInput:
         capped=np.array([tenant.budget_left is not None for tenant in tenants], np.bool_),
         weight=column([tenant.weight for tenant in tenants]),
     )
-
-
-def _described(error: ValidationError) -> InputError:
-    """A validation error as `tenants[0].base: must be at least 0, got -5`."""
-    details = error.errors(include_url=False, include_context=True)
-    first = details[0]
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return InputError(_field_path(first["loc"]), _reason(first) + more)
-
-
-def _field_path(location: tuple[int | str, ...]) -> str:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return path.removeprefix(".") or "line"
-
-
-def _reason(detail: ErrorDetails) -> str:
-    template = _REASONS.get(detail["type"], "{message}, got {got}")
-    return template.format(got=_shortened(detail["input"]), message=detail["msg"], **detail.get("ctx", {}))
-
-
-# pydantic's error types in the words of this project; what is not listed keeps pydantic's own message.
-_REASONS = {
-    "json_invalid": "not JSON: {error}",
-    "missing": "is missing",
-    "extra_forbidden": "no such field",
-    "int_type": "must be an integer, got {got}",
-    "int_from_float": "must be an integer, got {got}",
-    "greater_than_equal": "must be at least {ge}, got {got}",
-    "less_than_equal": "must be at most {le}, got {got}",
-    "string_type": "must be a string, got {got}",
-    "string_too_short": "must not be empty",
-    "list_type": "must be a list, got {got}",
-    "model_type": "must be an object, got {got}",
-    "model_attributes_type": "must be an object, got {got}",
-}
-
-
-def _shortened(value: object) -> str:
-    text = json.dumps(value, default=repr)
-    return text if len(text) <= 60 else f"{text[:57]}..."
