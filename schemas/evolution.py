@@ -36,14 +36,15 @@ def _before_the_market(fields: Fields) -> Fields:
 
 
 def _only_allocations(fields: Fields) -> Fields:
-    """Version 1 of postings: money for what was allocated, paid by what were called tenants' accounts."""
+    """Version 1 of postings: nothing but money for what was allocated, billed to what was then called a tenant's account."""
     rows = len(fields["amount"])
     return {
         **fields,
         "entry": ["post"] * rows,
-        "code": [fields["kind"]] * rows,
+        "code": ["allocation"] * rows,
         "asset": [-1] * rows,
         "hold": [""] * rows,
+        "debit_account": ["billed/" + account.removeprefix("tenant/") for account in fields["debit_account"]],
     }
 
 

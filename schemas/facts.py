@@ -10,7 +10,7 @@ from schemas.fact import Fact, fact_table
 from schemas.ledgering import Asset, CodeName, EntryName
 from schemas.market_facts import MARKET_FACTS
 from schemas.model import Table
-from schemas.published import ForecasterName, PolicyName, TierName
+from schemas.published import BasisPoints, ForecasterName, PolicyName, TierName
 from schemas.units import (
     Count,
     Decimal6,
@@ -118,18 +118,20 @@ class PoolSet(Fact):
     reserve_price: Price
     cached_weight: Decimal6
     forecaster: ForecasterName
-    forward_periods: Number = 60
-    price_tick: Number = 1
-    lot: Number = 1
-    max_order_tokens: Number | None = None
-    price_min: Number | None = None
-    price_max: Number | None = None
-    max_open_orders: Number = 1_000
-    maker_fee_bp: Number = 0
-    taker_fee_bp: Number = 0
+    forward_periods: Annotated[Number, Unit("periods")] = 60
+    price_tick: Price = 1
+    lot: Tokens = 1
+    max_order_tokens: Tokens | None = None
+    price_min: Price | None = None
+    price_max: Price | None = None
+    max_open_orders: Annotated[Number, Unit("orders")] = 1_000
+    maker_fee_bp: BasisPoints = 0
+    taker_fee_bp: BasisPoints = 0
     allow_unsigned: bool = False
+    """Whether tenants' commands are taken without a signature."""
     offer_unsold: bool = False
-    opening_auction_s: Number = 0
+    """Whether the operator offers the period's unsold surplus on the book, at the reserve price."""
+    opening_auction_s: Annotated[Number, Unit("seconds")] = 0
 
 
 class ProfileSet(Fact):

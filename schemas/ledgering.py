@@ -35,6 +35,8 @@ class Code(StrEnum):
     GRANT = "grant"
     DELIVERY = "delivery"
     REFUND = "refund"
+    RETURN = "return"
+    """Tokens of a period back to their issuer: used, or their period is over."""
 
 
 Asset = Annotated[

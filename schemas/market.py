@@ -71,6 +71,7 @@ class OrderCommand(TenantCommand):
     tif: TimeInForceName | None = None
     """Null: GTC for a limit order, IOC for a market order."""
     post_only: bool = False
+    """Refused instead of traded at once."""
     stp: SelfTradeName = SelfTrade.CANCEL_TAKER
     expire: Time | None = None
     """With GTD: from this moment on the order's open part is cancelled."""
@@ -167,6 +168,7 @@ class KeyCommand(Event):
     valid_until: Time | None = None
     """Not valid from this moment on."""
     revoked: bool = False
+    """Taken back: not valid any more, whatever its times say."""
 
 
 class CallCommand(Event):

@@ -53,6 +53,7 @@ class KeySet(Fact):
     valid_from: Time | None
     valid_until: Time | None
     revoked: bool
+    """Whether it was taken back, whatever its times say."""
 
 
 class OrderEvents(Fact):

@@ -103,7 +103,7 @@ class PlainPool:
         yield stamp.fact(PeriodOpened, self.terms.pool, **self.whole, **prices, tenants=len(self.tenants))
         for some in self._chunks():
             yield stamp.fact(AllocationsOpened, self.terms.pool, period=period, **self._outcomes(some))
-            paid = [(f"tenant/{name}", self.tenants[name]["outcome"]["charge"]) for name in some]
+            paid = [(f"billed/{name}", self.tenants[name]["outcome"]["charge"]) for name in some]
             paid = [(account, amount) for account, amount in paid if amount]
             for name in some:
                 self.tenants[name]["spent"] += self.tenants[name]["outcome"]["charge"]
@@ -111,7 +111,10 @@ class PlainPool:
                 Postings,
                 self.terms.pool,
                 period=period,
-                kind="allocation",
+                entry=["post"] * len(paid),
+                code=["allocation"] * len(paid),
+                asset=[-1] * len(paid),
+                hold=[""] * len(paid),
                 debit_account=[account for account, _ in paid],
                 credit_account=["operator"] * len(paid),
                 amount=[amount for _, amount in paid],
@@ -130,7 +133,14 @@ class PlainPool:
         for rank, name in enumerate(order, 1):
             given = answer["allocations"][name]
             shortfall = answer["shortfall"].get(name, 0)
-            whole = {**given, "rank": rank, "shortfall": shortfall, "allocated": given["base"] + given["surplus"]}
+            whole = {
+                **given,
+                "rank": rank,
+                "shortfall": shortfall,
+                "allocated": given["base"] + given["surplus"],
+                "bought": 0,
+                "sold": 0,
+            }
             self.tenants[name]["outcome"].update(whole)
         unallocated: int = answer["unallocated"]
         return unallocated

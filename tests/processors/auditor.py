@@ -316,7 +316,9 @@ class _Auditor:
         while facts and facts[0].KIND in {"allocations_opened", "postings"} and facts[0].pool == opened.pool:
             fact = following(facts)
             if fact.KIND == "postings":
-                require(set(fact.credit_account) == {"operator"}, "credit")
+                same = {"credit_account": "operator", "entry": "post", "code": "allocation", "asset": -1, "hold": ""}
+                for column, value in same.items():
+                    require(set(getattr(fact, column)) == {value}, column)
                 for account, amount in zip(fact.debit_account, fact.amount, strict=True):
                     require(account not in posted and amount > 0, "posted twice, or nothing")
                     posted[account] = amount
@@ -355,14 +357,14 @@ class _Auditor:
             require(all(row[name] == fair[name] for name in ("base", "surplus", "charge")), f"{row} should be {fair}")
             require(row["base"] + row["shortfall"] == profile.base, "base + shortfall")
             require(not enough or row["shortfall"] == 0, "the guarantee")
-            require(row["allocated"] == row["base"] + row["surplus"], "allocated")
+            require(row["allocated"] == row["base"] + row["surplus"] + row["bought"] - row["sold"], "allocated")
             require(row["charge"] == row["base"] * opened.base_price + row["surplus"] * opened.price, "charge")
             expected = (profile.elasticity, profile.weight, demand[tenant], left[tenant])
             require((row["elasticity"], row["weight"], row["demand"], row["budget_left"]) == expected, f"{row}: inputs")
             if left[tenant] is not None:
                 base_cost = profile.base * opened.base_price
                 require(row["surplus"] * opened.price <= max(0, left[tenant] - base_cost), "surplus beyond the budget")
-            require(posted.pop(f"tenant/{tenant}", 0) == row["charge"], "posting")
+            require(posted.pop(f"billed/{tenant}", 0) == row["charge"], "posting")
             self.spend(pool, profile, start_s, row["charge"])
         require(not posted, f"postings of nobody: {posted}")
         return given

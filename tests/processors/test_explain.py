@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from journal_world import World
 from simulation import Simulation
 
-from processors.explain import COMPARED, FairShare, PeriodInputs, SealedBid, Turn, UnknownTenantError, explain
+from processors.explain import COMPARED, TRADED, FairShare, PeriodInputs, SealedBid, Turn, UnknownTenantError, explain
 from schemas.facts import AllocationsClosed, PeriodClosed, PeriodOpened, ProfileSet
 
-COLUMNS = ("tenant", "elasticity", "weight", "demand", "budget_left", "used", *COMPARED)
+COLUMNS = ("tenant", "elasticity", "weight", "demand", "budget_left", "used", *COMPARED, *TRADED)
 
 
 def closed_periods(facts):
@@ -54,7 +54,7 @@ def period(policy, tenants, capacity, base_price=1, reserve_price=2):
             "budget_left": [each[3] for each in tenants.values()],
             "weight": [int(each[4] * 1_000_000) for each in tenants.values()],
             "used": [each[2] for each in tenants.values()],
-            **{name: [0] * len(tenants) for name in COMPARED if name != "base"},
+            **{name: [0] * len(tenants) for name in (*COMPARED, *TRADED) if name != "base"},
         },
         bidders=frozenset(tenants),
     )

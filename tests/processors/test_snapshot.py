@@ -95,9 +95,9 @@ def test_a_snapshot_of_another_format_is_not_read(monkeypatch):
     here.take(pool(), profile("a1", "a"))
     table = Table()
     write(SnapshotStore(0, table), here.state, 2)
-    monkeypatch.setattr(snapshot, "FORMAT", 2)
+    monkeypatch.setattr(snapshot, "FORMAT", 3)
     assert restored(table) == (state_bytes(PartitionState()), 0)
-    with pytest.raises(SnapshotFormatError, match="format: 1, this version reads 2"):
+    with pytest.raises(SnapshotFormatError, match="format: 1, this version reads 3"):
         load_partition(b'{"format":1}')
 
 

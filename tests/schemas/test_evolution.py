@@ -8,14 +8,16 @@ import pytest
 from fastavro import parse_schema, schemaless_writer
 from fastavro.utils import generate_one
 
-from schemas.avro import record
+from schemas import ledgering
+from schemas.avro import avro_fingerprint, record
 from schemas.catalogue import EVENTS
 from schemas.compatibility import incompatibilities
 from schemas.evolution import Fields, WriterSchema, history, read_fields, registry, unreadable, writer_schemas
+from schemas.ledgering import Code, Entry
 from schemas.model import Event
 from schemas.published import Policy
 from schemas.units import Millis, Seconds, TenantId, Tokens
-from streams.codecs import build
+from streams.codecs import MAGIC, build, decode
 
 OLD: dict[str, Any] = {
     "type": "record",
@@ -119,7 +121,36 @@ def test_a_record_of_every_version_is_read_into_the_model_of_today(kind: str, ve
 
 
 def _with_words(schema: Any, values: Any) -> Fields:
-    return values | {field["name"]: field["words"][0] for field in schema["fields"] if "words" in field}
+    return values | {field["name"]: _words(field, values[field["name"]]) for field in schema["fields"] if "words" in field}
+
+
+def _words(field: Any, value: Any) -> Any:
+    word = field["words"][0]
+    return [word] * len(value) if isinstance(value, list) else word
+
+
+def test_postings_of_before_the_market_name_the_billed_accounts() -> None:
+    schema = history()["postings", 1]
+    values = {
+        "pool": "p",
+        "journal_offset": 5,
+        "fact_index": 1,
+        "period": 7,
+        "kind": "allocation",
+        "debit_account": ["tenant/tenant/a", "tenant/b"],
+        "credit_account": ["operator"] * 2,
+        "amount": [30, 40],
+    }
+    stream = io.BytesIO()
+    schemaless_writer(stream, parse_schema(schema), values)
+    found = decode(MAGIC + avro_fingerprint(schema) + stream.getvalue())
+    assert found.__dict__ == {name: value for name, value in values.items() if name != "kind"} | {
+        "entry": [Entry.POST] * 2,
+        "code": [Code.ALLOCATION] * 2,
+        "asset": [ledgering.MONEY] * 2,
+        "hold": [""] * 2,
+        "debit_account": ["billed/tenant/a", "billed/b"],
+    }
 
 
 def test_an_incompatible_change_of_a_real_type_is_found() -> None:

@@ -158,7 +158,21 @@ def test_partitions_stand_for_themselves() -> None:
 def closed(tenants: int, **changes: Any) -> AllocationsClosed:
     numbers = list(range(tenants))
     columns = [
-        ["base", "elasticity", "weight", "demand", "bid", "surplus", "allocated", "charge", "shortfall", "used", "requests"],
+        [
+            "base",
+            "elasticity",
+            "weight",
+            "demand",
+            "bid",
+            "surplus",
+            "bought",
+            "sold",
+            "allocated",
+            "charge",
+            "shortfall",
+            "used",
+            "requests",
+        ],
         ["budget_left", "rank"],
     ]
     fields: dict[str, Any] = dict.fromkeys(columns[0], numbers) | dict.fromkeys(columns[1], [None] * tenants)
