@@ -61,6 +61,7 @@ class Reason(StrEnum):
     """The key is registered to another tenant."""
     UNKNOWN_INSTRUMENT = "unknown_instrument"
     WRONG_PHASE = "wrong_phase"
+    INVALID_AMOUNT = "invalid_amount"
 
 
 ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]

@@ -31,18 +31,26 @@ OrderPrice = Annotated[
 
 Amount = Annotated[Count, Unit("nanocredits"), Store("Int64")]
 Sequence = Annotated[Count, Unit("grows with each command signed with the same key"), Store("Int64")]
+# The last character of base64 holds bits that mean nothing: they must be zero, so that a key or signature has one text only.
 PublicKey = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9+/]{43}=$", strict=True),
+    Field(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$", strict=True),
     Unit("Ed25519 public key, base64"),
     Store("String"),
 ]
 Signature = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9+/]{86}==$", strict=True),
+    Field(pattern=r"^[A-Za-z0-9+/]{85}[AQgw]==$", strict=True),
     Unit("Ed25519 signature of the canonical form, base64"),
     Store("String"),
 ]
+
+
+MAX_MOMENT = 10_413_791_999_999
+"""2299-12-31, the last day that a DateTime64 of ClickHouse shows."""
+
+Moment = Annotated[Time, Field(ge=0, le=MAX_MOMENT)]
+"""A time that a command names; unlike an event's own, nothing else limits it."""
 
 
 class TenantCommand(Event):
@@ -73,7 +81,7 @@ class OrderCommand(TenantCommand):
     post_only: bool = False
     """Refused instead of traded at once."""
     stp: SelfTradeName = SelfTrade.CANCEL_TAKER
-    expire: Time | None = None
+    expire: Moment | None = None
     """With GTD: from this moment on the order's open part is cancelled."""
 
 
@@ -164,8 +172,8 @@ class KeyCommand(Event):
     pool: PoolId
     tenant: TenantId
     key: PublicKey
-    valid_from: Time | None = None
-    valid_until: Time | None = None
+    valid_from: Moment | None = None
+    valid_until: Moment | None = None
     """Not valid from this moment on."""
     revoked: bool = False
     """Taken back: not valid any more, whatever its times say."""

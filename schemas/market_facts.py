@@ -86,15 +86,18 @@ class OrderEvents(Fact):
 
 
 class BookPhase(Fact):
-    """A book's phase and reference price changed, its clock went on, or it closed with its period."""
+    """An instrument began, or its book's clock, phase and reference price changed, or it closed with its period."""
 
     KIND: ClassVar[str] = "book_phase"
+    CLOSED: ClassVar[str] = "closed"
 
     period: Period
     phase: Label
-    """"continuous", "auction" or "closed"."""
+    """continuous, auction or closed; empty: as it was, only the clock went on."""
     reference: Number | None
     clock: Time | None
+    uncross_at: Time | None
+    """When the auction with which it began ends by itself."""
     id: Annotated[str, Unit("id of the operator's command, empty where the rules did it"), Store("String")]
 
 
@@ -173,6 +176,7 @@ class TransferEventKind(StrEnum):
     OFFERED = "offered"
     ACCEPTED = "accepted"
     CANCELLED = "cancelled"
+    REJECTED = "rejected"
 
 
 class TransferEvents(Fact):
@@ -192,7 +196,11 @@ class TransferEvents(Fact):
     money: Annotated[list[Money], PerRow()]
     for_tokens: Annotated[list[TokenSum], PerRow()]
     for_money: Annotated[list[Money], PerRow()]
-    reason: Annotated[list[Annotated[str, Unit("why an offer ended"), Store("LowCardinality(String)")]], PerRow()]
+    reason: Annotated[
+        list[Annotated[str, Unit("why it was rejected, or an offer ended"), Store("LowCardinality(String)")]], PerRow()
+    ]
+    field: Annotated[list[Annotated[str, Unit("the offending field"), Store("LowCardinality(String)")]], PerRow()]
+    detail: Annotated[list[Text], PerRow()]
 
 
 MARKET_FACTS: tuple[type[Fact], ...] = (

@@ -12,7 +12,9 @@ CREATE TABLE IF NOT EXISTS `bourse`.`transfers_landed`
     `money` Int64 COMMENT 'nanocredits' CODEC(T64, ZSTD(1)),
     `for_tokens` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
     `for_money` Int64 COMMENT 'nanocredits' CODEC(T64, ZSTD(1)),
-    `reason` LowCardinality(String) COMMENT 'why an offer ended' CODEC(ZSTD(1)),
+    `reason` LowCardinality(String) COMMENT 'why it was rejected, or an offer ended' CODEC(ZSTD(1)),
+    `field` LowCardinality(String) COMMENT 'the offending field' CODEC(ZSTD(1)),
+    `detail` String COMMENT 'text' CODEC(ZSTD(1)),
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
     `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
@@ -38,8 +40,10 @@ ALTER TABLE `bourse`.`transfers_landed`
     ADD COLUMN IF NOT EXISTS `money` Int64 COMMENT 'nanocredits' CODEC(T64, ZSTD(1)) AFTER `tokens`,
     ADD COLUMN IF NOT EXISTS `for_tokens` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `money`,
     ADD COLUMN IF NOT EXISTS `for_money` Int64 COMMENT 'nanocredits' CODEC(T64, ZSTD(1)) AFTER `for_tokens`,
-    ADD COLUMN IF NOT EXISTS `reason` LowCardinality(String) COMMENT 'why an offer ended' CODEC(ZSTD(1)) AFTER `for_money`,
-    ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `reason`,
+    ADD COLUMN IF NOT EXISTS `reason` LowCardinality(String) COMMENT 'why it was rejected, or an offer ended' CODEC(ZSTD(1)) AFTER `for_money`,
+    ADD COLUMN IF NOT EXISTS `field` LowCardinality(String) COMMENT 'the offending field' CODEC(ZSTD(1)) AFTER `reason`,
+    ADD COLUMN IF NOT EXISTS `detail` String COMMENT 'text' CODEC(ZSTD(1)) AFTER `field`,
+    ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `detail`,
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
     ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
@@ -58,12 +62,14 @@ CREATE OR REPLACE VIEW `bourse`.`transfers`
     `money` Int64 COMMENT 'nanocredits',
     `for_tokens` Int64 COMMENT 'tokens',
     `for_money` Int64 COMMENT 'nanocredits',
-    `reason` LowCardinality(String) COMMENT 'why an offer ended',
+    `reason` LowCardinality(String) COMMENT 'why it was rejected, or an offer ended',
+    `field` LowCardinality(String) COMMENT 'the offending field',
+    `detail` String COMMENT 'text',
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from',
     `partition` Int32 COMMENT 'partition of that record',
     `offset` Int64 COMMENT 'offset of that record',
     `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
 )
-AS SELECT `pool`, `journal_offset`, `fact_index`, `period`, `tenant`, `to`, `transfer_id`, `event`, `tokens`, `money`, `for_tokens`, `for_money`, `reason`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`transfers_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+AS SELECT `pool`, `journal_offset`, `fact_index`, `period`, `tenant`, `to`, `transfer_id`, `event`, `tokens`, `money`, `for_tokens`, `for_money`, `reason`, `field`, `detail`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`transfers_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
 COMMENT 'one event of a transfer\'s life';
