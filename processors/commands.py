@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from processors.allocation import charge_ceiling
+from processors.market.tokens import promised_forward
 from processors.stamping import Stamp
-from processors.state import MARKET_TERMS, PartitionState, PoolState, command_key
+from processors.state import PartitionState, PoolState, command_key
+from processors.terms import MARKET_TERMS
 from schemas.fact import Fact
 from schemas.facts import CommandRefused, PoolSet, ProfileSet, Reason
 from schemas.published import PoolCommand, ProfileCommand
@@ -119,6 +121,9 @@ def _refuse_profile(pool: PoolState, slot: int | None, command: ProfileCommand) 
             Reason.OVERSUBSCRIBED,
             f"base: {command.base} and the {others} promised to other tenants exceed the capacity {terms.capacity}",
         )
+    promised = promised_forward(pool, command.tenant)
+    if command.base < min(own, promised):
+        return Reason.SOLD_FORWARD, f"base: {command.base}, but {promised} tokens of a forward period are sold or offered"
     return _exceeds_money(terms.capacity, terms.base_price, terms.reserve_price, command.elasticity)
 
 

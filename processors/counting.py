@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from processors.broken import BrokenJournalError
+from processors.market.ticking import withdraw_uncovered
 from processors.stamping import Stamp
 from processors.state import PartitionState
 from schemas.fact import Fact
@@ -49,6 +50,7 @@ def decide_usage(state: PartitionState, sums: UsageSums, stamp: Stamp) -> Iterat
         requests=sums.requests,
         used=used_tokens(sums.input_tokens, sums.cached_input_tokens, sums.output_tokens, terms.cached_weight),
     )
+    yield from withdraw_uncovered(state, pool, sums.tenant, stamp)
 
 
 def _require_whole(sums: UsageSums) -> None:

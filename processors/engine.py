@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from processors.broken import BrokenJournalError
 from processors.commands import decide_pool, decide_profile, refuse_misfits
 from processors.counting import decide_usage
+from processors.market.deciding import decide_tenant, decide_turned_away
+from processors.market.operators import decide_operator
+from processors.market.ticking import decide_time
 from processors.periods import decide_due_periods
 from processors.recording import evolve
 from processors.stamping import Stamp
@@ -16,6 +19,7 @@ from processors.state import PartitionState
 from schemas.fact import Fact
 from schemas.facts import MeterMarked, Ticked
 from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
+from schemas.market import CallCommand, DepositCommand, KeyCommand, TenantCommand, TurnedAway
 from schemas.model import Event
 from schemas.published import PoolCommand, ProfileCommand
 
@@ -39,6 +43,12 @@ def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterato
             yield from decide_profile(state, record, stamp)
         case PoolCommand():
             yield from decide_pool(state, record, stamp)
+        case DepositCommand() | KeyCommand() | CallCommand():
+            yield from decide_operator(state, record, stamp)
+        case TurnedAway():
+            yield from decide_turned_away(state, record, stamp)
+        case TenantCommand():
+            yield from decide_tenant(state, record, stamp)
         case LatencySums():
             return  # nothing is decided from latencies yet: the journal keeps them for the SLA loop
         case _:
@@ -76,6 +86,7 @@ def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iter
     )
     if first:
         yield from refuse_misfits(state, stamp)
+    yield from decide_time(state, stamp)
     yield from decide_due_periods(state, stamp)
 
 

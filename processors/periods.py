@@ -13,6 +13,9 @@ from processors import budgets, demand
 from processors.accounts import OPERATOR, billed_account
 from processors.allocation import AuctionInput, Outcome, allocate
 from processors.allocation.exact import exact_sum
+from processors.market.delivery import close_market, deliver_forward, offer_unsold, return_undelivered
+from processors.market.ticking import withdraw_uncovered
+from processors.market.tokens import offering
 from processors.snapshot import state_hash
 from processors.stamping import Stamp
 from processors.state import OpenPeriod, PartitionState, PoolState
@@ -74,6 +77,7 @@ def meters(state: PartitionState) -> list[tuple[str, int]]:
 
 def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, stamp: Stamp) -> Iterator[Fact]:
     tenants = pool.tenants
+    yield from close_market(state, pool, running.period, stamp)
     order = tenants.order()
     takes_part = (tenants["version"] > 0) | (tenants["used"] > 0) | (tenants["requests"] > 0)
     rows = order[takes_part[order]]
@@ -151,7 +155,13 @@ def _open_period(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterat
         unallocated=outcome.unallocated,
         tenants=len(rows),
     )
+    given = zip((tenants.names[slot] for slot in rows.tolist()), (outcome.base + outcome.surplus).tolist(), strict=True)
+    yield from deliver_forward(state, pool, period, dict(given) if pool.market.instruments else {}, stamp)
     yield from _publish_allocation(pool, period, rows, (asked, outcome), stamp)
+    yield from withdraw_uncovered(state, pool, offering(pool, period), stamp)
+    yield from return_undelivered(pool, period, stamp)
+    if pool.open is not None:
+        yield from offer_unsold(state, pool, pool.open, stamp)
 
 
 def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int) -> AuctionInput:

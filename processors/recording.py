@@ -7,8 +7,19 @@ import numpy as np
 
 from processors import budgets, demand
 from processors.accounts import billed_tenant_of
-from processors.state import MARKET_TERMS, SEEN_COMMANDS, MarketTerms, OpenPeriod, PartitionState, PoolState, Terms, command_key
+from processors.market.recording import (
+    record_deliveries,
+    record_key,
+    record_orders,
+    record_phase,
+    record_postings,
+    record_sequence,
+    record_trades,
+    record_transfers,
+)
+from processors.state import SEEN_COMMANDS, OpenPeriod, PartitionState, PoolState, command_key
 from processors.tenants import DECLARED, NO_CAP, Column, saturating_add
+from processors.terms import MARKET_TERMS, MarketTerms, Terms
 from schemas.fact import Fact
 from schemas.facts import (
     AllocationsClosed,
@@ -26,6 +37,16 @@ from schemas.facts import (
     UsageUnrouted,
 )
 from schemas.ledgering import Code
+from schemas.market_facts import (
+    BookPhase,
+    CommandTaken,
+    Deliveries,
+    KeySet,
+    OrderEvents,
+    Settlements,
+    Trades,
+    TransferEvents,
+)
 from schemas.published import Tier
 
 TIERS: tuple[Tier, ...] = tuple(Tier)
@@ -55,7 +76,11 @@ def _meter_marked(state: PartitionState, fact: MeterMarked) -> None:
 
 
 def _command_seen(state: PartitionState, pool: str, command_id: str) -> None:
-    state.commands[command_key(pool, command_id)] = None
+    _remember(state, command_key(pool, command_id))
+
+
+def _remember(state: PartitionState, mark: bytes) -> None:
+    state.commands[mark] = None
     if len(state.commands) > SEEN_COMMANDS:
         state.commands.popitem(last=False)
 
@@ -150,10 +175,50 @@ def _allocations_opened(state: PartitionState, fact: AllocationsOpened) -> None:
 
 
 def _postings(state: PartitionState, fact: Postings) -> None:
+    record_postings(state.pools[fact.pool], fact)
     tenants = state.pools[fact.pool].tenants
     if fact.code[0] == Code.ALLOCATION:
         slots = tenants.slots_of(billed_tenant_of(name) for name in fact.debit_account)
         budgets.spend(tenants, slots, np.array(fact.amount, np.int64))
+
+
+def _command_taken(state: PartitionState, fact: CommandTaken) -> None:
+    _remember(state, bytes.fromhex(fact.digest))
+    if fact.key is not None and fact.seq is not None:
+        record_sequence(state.pools[fact.pool], fact.tenant, fact.key, fact.seq)
+
+
+def _key_set(state: PartitionState, fact: KeySet) -> None:
+    _command_seen(state, fact.pool, fact.id)
+    record_key(state.pools[fact.pool], fact)
+
+
+def _book_phase(state: PartitionState, fact: BookPhase) -> None:
+    if fact.id:
+        _command_seen(state, fact.pool, fact.id)
+    record_phase(state.pools[fact.pool], fact)
+
+
+def _order_events(state: PartitionState, fact: OrderEvents) -> None:
+    if fact.pool in state.pools:  # a refused order may name a pool that nobody has defined
+        record_orders(state.pools[fact.pool], fact)
+
+
+def _trades(state: PartitionState, fact: Trades) -> None:
+    record_trades(state.pools[fact.pool], fact)
+
+
+def _settlements(state: PartitionState, fact: Settlements) -> None:
+    """What was settled is in the trades and the postings already."""
+
+
+def _deliveries(state: PartitionState, fact: Deliveries) -> None:
+    record_deliveries(state.pools[fact.pool], fact)
+
+
+def _transfer_events(state: PartitionState, fact: TransferEvents) -> None:
+    if fact.pool in state.pools:
+        record_transfers(state.pools[fact.pool], fact)
 
 
 def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:
@@ -188,4 +253,12 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     Postings: _postings,
     AllocationsClosed: _allocations_closed,
     PeriodClosed: _period_closed,
+    CommandTaken: _command_taken,
+    KeySet: _key_set,
+    OrderEvents: _order_events,
+    BookPhase: _book_phase,
+    Trades: _trades,
+    Settlements: _settlements,
+    Deliveries: _deliveries,
+    TransferEvents: _transfer_events,
 }

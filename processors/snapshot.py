@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from processors.state import MarketTerms, OpenPeriod, PartitionState, PoolState, Terms
+from processors.market.dumping import dump_market, load_market
+from processors.state import OpenPeriod, PartitionState, PoolState
 from processors.tenants import COLUMNS, Tenants
+from processors.terms import MarketTerms, Terms
 from schemas.published import Forecaster, Policy
 
 FORMAT = 2
@@ -39,6 +41,8 @@ class PoolDump:
 
     header: bytes
     chunks: list[bytes]
+    market: list[bytes]
+    """processors/market/dumping.py"""
 
 
 def dump_pool(pool: PoolState) -> PoolDump:
@@ -57,7 +61,7 @@ def dump_pool(pool: PoolState) -> PoolDump:
         "columns": COLUMNS,
     }
     chunks = [_dump_chunk(pool.tenants, start) for start in range(0, len(pool.tenants), CHUNK_SLOTS)]
-    return PoolDump(_json(head), chunks)
+    return PoolDump(_json(head), chunks, dump_market(pool.market))
 
 
 def load_pool(dump: PoolDump) -> PoolState:
@@ -80,6 +84,7 @@ def load_pool(dump: PoolDump) -> PoolState:
         columns.append(values)
     whole = np.concatenate(columns, axis=1) if columns else np.empty((len(COLUMNS), 0), np.int64)
     pool.tenants.replace_all(names, dict(zip(COLUMNS, whole, strict=True)))
+    pool.market = load_market(dump.market)
     pool.promised = int(pool.tenants["declared_base"].sum())
     return pool
 
@@ -88,7 +93,7 @@ def state_hash(pool: PoolState) -> str:
     """BLAKE2b-256 of the pool's whole state, as hex: what two replays must agree on."""
     dump = dump_pool(pool)
     digest = blake2b(dump.header, digest_size=32)
-    for chunk in dump.chunks:
+    for chunk in (*dump.chunks, *dump.market):
         digest.update(chunk)
     return digest.hexdigest()
 

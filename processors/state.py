@@ -1,11 +1,12 @@
 """State of the engine: what folding the facts of one journal partition gives. Only processors/recording.py changes it."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from processors.market.state import Market
 from processors.tenants import Tenants
-from schemas.published import Forecaster, Policy
+from processors.terms import Terms
 
 Meter = tuple[str, int]
 """(topic, partition) that a meter counts."""
@@ -17,42 +18,6 @@ SEEN_COMMANDS = 200_000
 """How many of the newest command ids are remembered: twice a profile for each of 100,000 tenants. 16 bytes each in a
 snapshot (3.2 MB), some 120 bytes each in memory (24 MB).
 """
-
-
-@dataclass(frozen=True, slots=True)
-class MarketTerms:
-    """How a pool's tokens are traded: nanocredits per token, tokens, basis points, seconds."""
-
-    forward_periods: int = 60
-    price_tick: int = 1
-    lot: int = 1
-    max_order_tokens: int | None = None
-    price_min: int | None = None
-    price_max: int | None = None
-    max_open_orders: int = 1_000
-    maker_fee_bp: int = 0
-    taker_fee_bp: int = 0
-    allow_unsigned: bool = False
-    offer_unsold: bool = False
-    opening_auction_s: int = 0
-
-
-MARKET_TERMS: tuple[str, ...] = tuple(each.name for each in fields(MarketTerms))
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """One version of a pool: capacity in tokens per period, prices in nanocredits per token, cached_weight in millionths."""
-
-    version: int
-    from_period: int
-    capacity: int
-    policy: Policy
-    base_price: int
-    reserve_price: int
-    cached_weight: int
-    forecaster: Forecaster
-    market: MarketTerms = MarketTerms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +53,12 @@ class PoolState:
     ahead: int = -1
     promised: int = 0
     tenants: Tenants = field(default_factory=Tenants)
+    market: Market = field(default_factory=Market)
+
+    @property
+    def terms(self) -> Terms:
+        """The terms in force: those of the open period, or the newest while none is open."""
+        return self.declared if self.open is None else self.open.terms
 
     @property
     def ticks_per_period(self) -> int:
@@ -120,6 +91,11 @@ class PartitionState:
     """Sums counted since their meter's last mark: a meter that crashed before its mark reports them again."""
     commands: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
     pools: dict[str, PoolState] = field(default_factory=dict)
+
+    @property
+    def now_ms(self) -> int:
+        """When the last tick began, milliseconds since 1970: what time it is, for every decision."""
+        return max(self.tick, 0) * self.tick_ms
 
     def period_now(self, ticks_per_period: int) -> int:
         """The period that the journal's clock stands in."""

@@ -111,10 +111,11 @@ class SnapshotStore:
             places[part] = self._put(part, chunk)
         for name, pool in sorted(state.pools.items()):
             dump = dump_pool(pool)
-            marker["pools"][name] = {"header": dump.header.decode(), "chunks": len(dump.chunks)}
-            for number, chunk in enumerate(dump.chunks):
-                part = f"pool/{name}/{number}"
-                places[part] = self._put(part, chunk)
+            marker["pools"][name] = {"header": dump.header.decode(), "chunks": len(dump.chunks), "market": len(dump.market)}
+            for kind, chunks in (("pool", dump.chunks), ("market", dump.market)):
+                for number, chunk in enumerate(chunks):
+                    part = f"{kind}/{name}/{number}"
+                    places[part] = self._put(part, chunk)
         marker["places"] = {part: [place.turn, place.digest.hex()] for part, place in places.items()}
         await durable()
         if not ours():
@@ -151,9 +152,11 @@ class SnapshotStore:
         parts = [f"commands/{number}" for number in range(marker["commands"])]
         load_commands(state, [self._get(part, places[part]) for part in parts])
         for name, pool in marker["pools"].items():
-            parts = [f"pool/{name}/{number}" for number in range(pool["chunks"])]
-            chunks = [self._get(part, places[part]) for part in parts]
-            state.pools[name] = load_pool(PoolDump(pool["header"].encode(), chunks))
+            chunks, market = (
+                [self._get(part, places[part]) for part in (f"{kind}/{name}/{number}" for number in range(count))]
+                for kind, count in (("pool", pool["chunks"]), ("market", pool["market"]))
+            )
+            state.pools[name] = load_pool(PoolDump(pool["header"].encode(), chunks, market))
         return state
 
     def _key(self, part: str, turn: int) -> bytes:

@@ -1,0 +1,125 @@
+"""Every command of a tenant: taken once, authenticated, then done or refused."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from processors.market.keys import Refusal, authenticate
+from processors.market.orders import decide_change, decide_order
+from processors.market.outcome import OrderRow
+from processors.market.refusals import order_refused, transfer_refused
+from processors.market.transfers import decide_accept, decide_transfer, end_offer
+from processors.stamping import Stamp
+from processors.state import PartitionState, PoolState
+from schemas.canonical import digest
+from schemas.fact import Fact
+from schemas.market import (
+    AcceptCommand,
+    CancelCommand,
+    OrderCommand,
+    ReduceCommand,
+    ReplaceCommand,
+    TenantCommand,
+    TransferCommand,
+    TurnedAway,
+)
+from schemas.market_facts import CommandTaken, OrderEventKind
+from schemas.trading import CancelReason, OrderType, Reject, SelfTrade, Side, TimeInForce
+
+
+def decide_tenant(state: PartitionState, command: TenantCommand, stamp: Stamp) -> Iterator[Fact]:
+    """One command of a tenant. What was signed and taken once changes nothing when it comes again."""
+    mark = digest(command)
+    if bytes.fromhex(mark) in state.commands:
+        return
+    pool = state.pools.get(command.pool)
+    if pool is None:
+        refusal: Refusal | None = Refusal(Reject.UNKNOWN_POOL, "pool", f"{command.pool!r} is not defined")
+    else:
+        refusal = authenticate(pool, command, state.now_ms)
+    # A key's sequence is used up by whatever it really signed, so that a refused command can't be sent again when it would do.
+    authentic = refusal is None
+    yield stamp.fact(
+        CommandTaken,
+        command.pool,
+        tenant=command.tenant,
+        command=command.KIND,
+        command_id=command.id,
+        digest=mark,
+        key=command.key if authentic else None,
+        seq=command.seq if authentic else None,
+    )
+    if refusal is not None or pool is None:
+        yield _refused(stamp, command, refusal or Refusal(Reject.UNKNOWN_POOL, "pool", ""))
+        return
+    yield from _decide(state, pool, command, stamp)
+
+
+def _decide(state: PartitionState, pool: PoolState, command: TenantCommand, stamp: Stamp) -> Iterator[Fact]:
+    match command:
+        case OrderCommand():
+            yield from decide_order(state, pool, command, stamp)
+        case CancelCommand() if (command.tenant, command.order) in pool.market.offers:
+            yield from end_offer(pool, pool.market.offers[command.tenant, command.order], CancelReason.USER, stamp)
+        case CancelCommand() | ReduceCommand() | ReplaceCommand():
+            yield from decide_change(state, pool, command, stamp)
+        case TransferCommand():
+            yield from decide_transfer(state, pool, command, stamp)
+        case AcceptCommand():
+            yield from decide_accept(pool, command, stamp)
+        case _:
+            raise TypeError(f"{command.KIND} is no command of a tenant")
+
+
+def decide_turned_away(state: PartitionState, record: TurnedAway, stamp: Stamp) -> Iterator[Fact]:
+    """What intake could not take is stated as a rejection, once for each record of the topic that it came from."""
+    place = f"{record.source_topic}\n{record.source_partition}\n{record.source_offset}"
+    mark = blake2b(place.encode(), digest_size=16).digest()
+    if mark in state.commands:
+        return
+    yield stamp.fact(
+        CommandTaken,
+        record.pool,
+        tenant=record.tenant,
+        command=record.command,
+        command_id=record.id,
+        digest=mark.hex(),
+        key=None,
+        seq=None,
+    )
+    refusal = Refusal(Reject(record.reason), record.field, record.detail)
+    yield order_refused(stamp, record.pool, record.period or 0, _blank(record.tenant, record.id), refusal)
+
+
+def _refused(stamp: Stamp, command: TenantCommand, refusal: Refusal) -> Fact:
+    match command:
+        case TransferCommand() | AcceptCommand():
+            return transfer_refused(stamp, command, refusal)
+        case OrderCommand():
+            row = _blank(command.tenant, command.id)
+            row = row._replace(side=command.side, order_type=command.order_type, price=command.price or 0, qty=command.qty)
+            return order_refused(stamp, command.pool, command.period, row, refusal)
+        case CancelCommand() | ReduceCommand() | ReplaceCommand():
+            return order_refused(stamp, command.pool, command.period, _blank(command.tenant, command.order), refusal)
+        case _:
+            raise TypeError(f"{command.KIND} is no command of a tenant")
+
+
+def _blank(tenant: str, order_id: str) -> OrderRow:
+    return OrderRow(
+        tenant,
+        order_id,
+        OrderEventKind.REJECTED,
+        Side.BUY,
+        OrderType.LIMIT,
+        TimeInForce.GTC,
+        SelfTrade.NONE,
+        post_only=False,
+        expire=None,
+        price=0,
+        qty=0,
+        open=0,
+        kept_priority=False,
+        reason="",
+        field="",
+        detail="",
+    )

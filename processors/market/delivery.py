@@ -1,0 +1,160 @@
+"""Delivery: when a period opens, what was bought and sold of it forward is given and paid; when it closes, its market ends.
+
+Every trade of a period is delivered in the same proportion r: all of it, unless a seller was given less than it sold (capacity
+fell). Then r is the largest at which every seller can deliver: the least of given / sold over net sellers. What is not delivered
+of a trade is not paid either: buyers get (1 - r) of what they paid back, and it is taken, by Hamilton shares, from what sellers
+(and the operator, by its fees) would have earned. So money is conserved, and nobody pays for what it did not get.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from processors.accounts import POOL, escrow_account
+from processors.allocation.hamilton import hamilton
+from processors.ledger import PostingRow
+from processors.market.instruments import begin
+from processors.market.orders import place
+from processors.market.outcome import account_of, posting_facts
+from processors.market.state import OPERATOR_TENANT, Instrument, book_id
+from processors.market.ticking import operate
+from processors.market.transfers import end_offer
+from processors.orderbook import Close, New
+from processors.stamping import Stamp
+from processors.state import OpenPeriod, PartitionState, PoolState
+from schemas.fact import CHUNK_ROWS, Fact
+from schemas.ledgering import MONEY, Code, Entry
+from schemas.market_facts import Deliveries
+from schemas.trading import CancelReason, Side
+
+
+class Delivered(NamedTuple):
+    """One tenant's row of Deliveries, in the order of its columns."""
+
+    tenant: str
+    bought: int
+    sold: int
+    received: int
+    given: int
+    shortfall: int
+    earned: int
+    refunded: int
+
+
+def proportion(instrument: Instrument, given: Mapping[str, int]) -> tuple[int, int]:
+    """R as a fraction (numerator, denominator), at most 1.
+
+    Args:
+        instrument: of the period that opens.
+        given: what each tenant was allocated of it, base and surplus, tokens.
+    """
+    least = (1, 1)
+    for tenant, position in instrument.positions.items():
+        has = given.get(tenant, 0)
+        if tenant != OPERATOR_TENANT and has < -position.net and has * least[1] < least[0] * -position.net:
+            least = (has, -position.net)
+    return least
+
+
+def deliver(instrument: Instrument, given: Mapping[str, int]) -> list[Delivered]:
+    """What everybody gets, tenants in byte order. Money and tokens that leave one row come to another."""
+    part, whole = proportion(instrument, given)
+    names = sorted(instrument.positions)
+    positions = [instrument.positions[name] for name in names]
+    gives = [max(-position.net, 0) * part // whole for position in positions]
+    wants = [max(position.net, 0) for position in positions]
+    gets = _shares(sum(gives), wants)
+    refunds = [position.paid * (whole - part) // whole for position in positions]
+    earned = [position.earned for position in positions]
+    returned = _shares(sum(refunds), earned)
+    return [
+        Delivered(name, position.bought, position.sold, got, gave, want - got, earn - back, refund)
+        for name, position, got, gave, want, earn, back, refund in zip(
+            names, positions, gets, gives, wants, earned, returned, refunds, strict=True
+        )
+    ]
+
+
+def deliver_forward(state: PartitionState, pool: PoolState, period: int, given: Mapping[str, int], stamp: Stamp) -> Iterator[Fact]:
+    """The period opens: its forward trades are delivered, and those of periods that never opened are undone."""
+    for skipped in sorted(each for each in pool.market.instruments if each < period):
+        yield from _deliver(pool, pool.market.instruments[skipped], {}, period, stamp)
+        yield from close_market(state, pool, skipped, stamp)
+    instrument = pool.market.instruments.get(period)
+    if instrument is not None:
+        yield from _deliver(pool, instrument, given, period, stamp)
+
+
+def _deliver(pool: PoolState, instrument: Instrument, given: Mapping[str, int], opened: int, stamp: Stamp) -> Iterator[Fact]:
+    rows = deliver(instrument, given)
+    escrow = escrow_account(instrument.period)
+    paid_out = [
+        PostingRow(Entry.POST, code, MONEY, "", escrow, account_of(row.tenant), amount)
+        for row in rows
+        for code, amount in ((Code.DELIVERY, row.earned), (Code.REFUND, row.refunded))
+        if amount
+    ]
+    for start in range(0, len(rows), CHUNK_ROWS):
+        columns = zip(*rows[start : start + CHUNK_ROWS], strict=True)
+        chunk = dict(zip(Delivered._fields, map(list, columns), strict=True))
+        yield stamp.fact(Deliveries, pool.name, period=instrument.period, **chunk)
+    yield from posting_facts(stamp, pool.name, opened, paid_out)
+
+
+def return_undelivered(pool: PoolState, period: int, stamp: Stamp) -> Iterator[Fact]:
+    """Where less was delivered than was traded, the ledger's tokens become what everybody really has: the rest goes back."""
+    instrument = pool.market.instruments.get(period)
+    if instrument is None:
+        return
+    ledger, tenants = pool.market.ledger, pool.tenants
+    rows = []
+    for tenant in sorted(instrument.positions):
+        slot = tenants.slots.get(tenant)
+        if slot is None:
+            continue
+        has = sum(int(tenants[column][slot]) for column in ("base_given", "surplus", "bought")) - int(tenants["sold"][slot])
+        owner = account_of(tenant)
+        excess = min(ledger.balance(period, owner) - max(has, 0), ledger.available(period, owner))
+        if excess > 0:
+            rows.append(PostingRow(Entry.POST, Code.RETURN, period, "", owner, POOL, excess))
+    yield from posting_facts(stamp, pool.name, period, rows)
+
+
+def offer_unsold(state: PartitionState, pool: PoolState, opened: OpenPeriod, stamp: Stamp) -> Iterator[Fact]:
+    """The operator offers what the auction left, at the reserve price, where the pool says so."""
+    terms = opened.terms.market
+    if not terms.offer_unsold:
+        return
+    yield from begin(state, pool, opened.period, stamp)
+    grid = pool.market.instruments[opened.period].terms
+    price = max(-(-opened.terms.reserve_price // grid.price_tick) * grid.price_tick, grid.price_min or grid.price_tick)
+    qty = min(opened.unallocated, grid.max_order_tokens or opened.unallocated) // grid.lot * grid.lot
+    if not qty or (grid.price_max is not None and price > grid.price_max):
+        return
+    owner = account_of(OPERATOR_TENANT)
+    issued = [PostingRow(Entry.POST, Code.GRANT, opened.period, "", POOL, owner, qty)]
+    yield from posting_facts(stamp, pool.name, opened.period, issued)
+    order = New(book_id(OPERATOR_TENANT, f"unsold/{opened.period}"), owner, Side.SELL, price, qty)
+    yield from place(state, pool, opened.period, order, stamp)
+
+
+def close_market(state: PartitionState, pool: PoolState, period: int, stamp: Stamp) -> Iterator[Fact]:
+    """The period closes: its orders and offers end, and its tokens go back to their issuer, used or not."""
+    for offer in [each for each in pool.market.offers.values() if each.period == period]:
+        yield from end_offer(pool, offer, CancelReason.PERIOD_CLOSED, stamp)
+    instrument = pool.market.instruments.get(period)
+    if instrument is None:
+        return
+    yield from operate(state, pool, instrument, Close(), stamp)
+    # Only now, with all of its holds free. Recording the close dropped the instrument; its accounts are still there.
+    left = [(owner, standing.balance) for (asset, owner), standing in pool.market.ledger.standings.items() if asset == period]
+    rows = [PostingRow(Entry.POST, Code.RETURN, period, "", owner, POOL, has) for owner, has in left if owner != POOL and has]
+    yield from posting_facts(stamp, pool.name, period, rows)
+
+
+def _shares(total: int, weights: list[int]) -> list[int]:
+    if not total:
+        return [0] * len(weights)
+    shares: list[int] = hamilton(total, np.array(weights, np.int64)).tolist()
+    return shares

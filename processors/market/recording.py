@@ -1,0 +1,181 @@
+"""Recording the market's facts: no judgement, so that folding recorded facts gives the market that decided them."""
+
+from collections.abc import Iterator
+
+from processors.ledger import PostingRow, record
+from processors.market.outcome import account_of
+from processors.market.state import OPERATOR_TENANT, Instrument, Key, Offer, book_config, book_id
+from processors.orderbook import (
+    Accepted,
+    Book,
+    BookEvent,
+    Cancelled,
+    ClockSet,
+    Closed,
+    Filled,
+    PhaseSet,
+    Reduced,
+    Replaced,
+    Rested,
+    apply,
+)
+from processors.state import PoolState
+from schemas.facts import Postings
+from schemas.market_facts import (
+    BookPhase,
+    Deliveries,
+    KeySet,
+    OrderEventKind,
+    OrderEvents,
+    Trades,
+    TransferEventKind,
+    TransferEvents,
+)
+from schemas.trading import Phase
+
+_GIVEN = {TransferEventKind.DONE, TransferEventKind.ACCEPTED}
+
+
+def record_postings(pool: PoolState, fact: Postings) -> None:
+    """The ledger's rows, which were judged when they were decided."""
+    columns = (fact.entry, fact.code, fact.asset, fact.hold, fact.debit_account, fact.credit_account, fact.amount)
+    record(pool.market.ledger, [PostingRow(*row) for row in zip(*columns, strict=True)])
+
+
+def record_key(pool: PoolState, fact: KeySet) -> None:
+    """A key as it holds from now on; its sequence goes on."""
+    market = pool.market
+    known = market.keys.setdefault(fact.tenant, {}).get(fact.key)
+    seq = -1 if known is None else known.seq
+    market.keys[fact.tenant][fact.key] = Key(fact.valid_from, fact.valid_until, fact.revoked, seq)
+    market.key_owners[fact.key] = fact.tenant
+
+
+def record_sequence(pool: PoolState, tenant: str, key: str, seq: int) -> None:
+    """A key's sequence is used up."""
+    pool.market.keys[tenant][key].seq = seq
+
+
+def record_phase(pool: PoolState, fact: BookPhase) -> None:
+    """An instrument begins, changes its phase or its clock, or ends."""
+    instruments = pool.market.instruments
+    instrument = instruments.get(fact.period)
+    if instrument is None:
+        terms = pool.terms.market
+        book = Book(book_config(terms), Phase(fact.phase), fact.reference)
+        book.now = fact.clock
+        instruments[fact.period] = Instrument(fact.period, terms, book, fact.uncross_at)
+    elif fact.phase == BookPhase.CLOSED:
+        apply(instrument.book, Closed())
+        del instruments[fact.period]
+    elif fact.phase:
+        apply(instrument.book, PhaseSet(Phase(fact.phase), fact.reference))
+        instrument.uncross_at = None
+    elif fact.clock is not None:
+        apply(instrument.book, ClockSet(fact.clock))
+
+
+def record_orders(pool: PoolState, fact: OrderEvents) -> None:
+    """Order events are the book's events; a rejection left no trace."""
+    if fact.event == [OrderEventKind.REJECTED]:
+        return
+    book = pool.market.instruments[fact.period].book
+    for event in _book_events(fact):
+        apply(book, event)
+
+
+def _book_events(fact: OrderEvents) -> Iterator[BookEvent]:
+    rows = iter(zip(fact.tenant, fact.order_id, fact.event, fact.price, fact.qty, range(len(fact.event)), strict=True))
+    for tenant, order_id, event, price, qty, at in rows:
+        in_book = book_id(tenant, order_id)
+        match event:
+            case OrderEventKind.ACCEPTED:
+                yield Accepted(
+                    in_book,
+                    account_of(tenant),
+                    fact.side[at],
+                    price,
+                    qty,
+                    fact.order_type[at],
+                    fact.tif[at],
+                    fact.post_only[at],
+                    fact.stp[at],
+                    fact.expire[at],
+                )
+            case OrderEventKind.RESTED:
+                yield Rested(in_book)
+            case OrderEventKind.FILLED:
+                other, other_id, *_ = next(rows)  # both sides of a trade stand one after the other
+                yield Filled(in_book, book_id(other, other_id), price, qty)
+            case OrderEventKind.REDUCED:
+                yield Reduced(in_book, qty)
+            case OrderEventKind.REPLACED:
+                yield Replaced(in_book, price, qty, fact.kept_priority[at])
+            case OrderEventKind.CANCELLED:
+                yield Cancelled(in_book, qty, fact.reason[at])
+            case OrderEventKind.REJECTED:
+                continue
+
+
+def record_trades(pool: PoolState, fact: Trades) -> None:
+    """Of the open period tokens change hands at once; forward ones become positions."""
+    instrument = pool.market.instruments[fact.period]
+    present = pool.open is not None and fact.period == pool.open.period
+    rows = zip(fact.buyer, fact.seller, fact.price, fact.qty, fact.buyer_fee, fact.seller_fee, strict=True)
+    for buyer, seller, price, qty, buyer_fee, seller_fee in rows:
+        instrument.last_price = price
+        instrument.volume += qty
+        if present:
+            _change_hands(pool, fact.period, seller, buyer, qty)
+        else:
+            bought, sold = instrument.position(buyer), instrument.position(seller)
+            bought.bought += qty
+            bought.paid += price * qty + buyer_fee
+            sold.sold += qty
+            sold.earned += price * qty - seller_fee
+            if buyer_fee or seller_fee:
+                instrument.position(OPERATOR_TENANT).earned += buyer_fee + seller_fee
+
+
+def record_transfers(pool: PoolState, fact: TransferEvents) -> None:
+    """Offers begin and end; what was given is the other's."""
+    rows = zip(*(getattr(fact, name) for name in _TRANSFER_COLUMNS), strict=True)
+    for tenant, to, transfer_id, event, tokens, money, for_tokens, for_money in rows:
+        market = pool.market
+        if event == TransferEventKind.OFFERED:
+            offer = Offer(tenant, to, transfer_id, fact.period, tokens, money, for_tokens, for_money)
+            market.offers[tenant, transfer_id] = offer
+        elif event in {TransferEventKind.ACCEPTED, TransferEventKind.CANCELLED}:
+            del market.offers[tenant, transfer_id]
+        if event in _GIVEN:
+            _change_hands(pool, fact.period, tenant, to, tokens)
+            _change_hands(pool, fact.period, to, tenant, for_tokens)
+
+
+_TRANSFER_COLUMNS = ("tenant", "to", "transfer_id", "event", "tokens", "money", "for_tokens", "for_money")
+
+
+def _change_hands(pool: PoolState, period: int, giver: str, taker: str, tokens: int) -> None:
+    if not tokens:
+        return
+    tenants = pool.tenants
+    if pool.open is not None and period == pool.open.period:
+        for tenant, column in ((giver, "sold"), (taker, "bought")):
+            if tenant:  # the operator has no row
+                tenants[column][tenants.slots[tenant]] += tokens
+        return
+    instrument = pool.market.instruments[period]
+    instrument.position(giver).sold += tokens
+    instrument.position(taker).bought += tokens
+
+
+def record_deliveries(pool: PoolState, fact: Deliveries) -> None:
+    """What was received and given counts in the period that opens; one that never opened gives nothing."""
+    if pool.open is None or fact.period != pool.open.period:
+        return
+    tenants = pool.tenants
+    for tenant, received, given in zip(fact.tenant, fact.received, fact.given, strict=True):
+        if tenant:
+            slot = tenants.slots[tenant]
+            tenants["bought"][slot] += received
+            tenants["sold"][slot] += given
