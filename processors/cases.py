@@ -49,6 +49,7 @@ _REASONS = {
     "string_type": "must be a string, got {got}",
     "string_too_short": "must not be empty",
     "list_type": "must be a list, got {got}",
+    "dict_type": "must be an object, got {got}",
     "model_type": "must be an object, got {got}",
     "model_attributes_type": "must be an object, got {got}",
     "union_tag_not_found": "{discriminator} is missing",
