@@ -11,6 +11,7 @@ from processors.orderbook.levels import BookSide, Order
 from schemas.trading import Phase, Side
 
 INT64_MAX = 2**63 - 1
+_BUY = Side.BUY  # to look an enumeration's member up costs as much as a call
 
 
 class BrokenBookError(Exception):
@@ -106,16 +107,19 @@ class Book:
 
     def side(self, side: Side) -> BookSide:
         """Where orders of a side rest."""
-        return self.bids if side == Side.BUY else self.asks
+        return self.bids if side == _BUY else self.asks
 
     def opposite(self, side: Side) -> BookSide:
         """What orders of a side trade with."""
-        return self.asks if side == Side.BUY else self.bids
+        return self.asks if side == _BUY else self.bids
 
     def add(self, order: Order) -> None:
         """An accepted order, which has no place yet."""
         self.orders[order.id] = order
-        self.accounts.setdefault(order.acct, {})[order.id] = order
+        of_account = self.accounts.get(order.acct)
+        if of_account is None:
+            of_account = self.accounts[order.acct] = {}
+        of_account[order.id] = order
         if order.expire is not None:
             if order.expire not in self.expiring:
                 self.expiring[order.expire] = {}

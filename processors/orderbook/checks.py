@@ -8,6 +8,9 @@ from processors.orderbook.levels import Order
 from processors.orderbook.operations import Cancel, New, Reduce, Replace
 from schemas.trading import OrderType, Phase, Reject, TimeInForce
 
+# To look an enumeration's member up costs as much as a call: what every order asks for is looked up once.
+GTD, LIMIT, CONTINUOUS, AUCTION = TimeInForce.GTD, OrderType.LIMIT, Phase.CONTINUOUS, Phase.AUCTION
+
 _DEFAULT_TIF = {OrderType.LIMIT: TimeInForce.GTC, OrderType.MARKET: TimeInForce.IOC}
 _KNOWN_TIF: dict[str, TimeInForce] = {tif.value: tif for tif in TimeInForce}
 RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
@@ -34,13 +37,13 @@ def _faults(book: Book, op: New, tif: TimeInForce) -> Iterator[tuple[Reject, str
         yield Reject.DUPLICATE_ID, "id"
     if _bad_qty(book.config, op.qty):
         yield Reject.INVALID_QTY, "qty"
-    if op.type == OrderType.LIMIT and _bad_price(book.config, op.price):
+    if op.type == LIMIT and _bad_price(book.config, op.price):
         yield Reject.INVALID_PRICE, "price"
     if field := _contradiction(op, tif):
         yield Reject.INVALID_TIF, field
-    if tif == TimeInForce.GTD and op.expire is not None and book.now is not None and op.expire <= book.now:
+    if tif == GTD and op.expire is not None and book.now is not None and op.expire <= book.now:
         yield Reject.ALREADY_EXPIRED, "expire"
-    if book.phase == Phase.AUCTION and (tif not in RESTING or op.post_only):
+    if book.phase == AUCTION and (tif not in RESTING or op.post_only):
         yield Reject.NOT_IN_AUCTION, "post_only" if op.post_only else "tif"
 
 
@@ -78,16 +81,16 @@ def refused_replace(book: Book, op: Replace) -> Rejected | None:
 
 def crosses_post_only(book: Book, order: Order, price: int) -> bool:
     """Whether a post-only order would trade on arrival at this price. In an auction nothing does."""
-    return order.post_only and book.phase == Phase.CONTINUOUS and book.opposite(order.side).crosses(price)
+    return order.post_only and book.phase == CONTINUOUS and book.opposite(order.side).crosses(price)
 
 
 def _contradiction(op: New, tif: TimeInForce) -> str:
     """The field that does not go with the others; empty if all do."""
     if tif not in _TIFS[op.type]:
         return "tif"
-    if op.post_only and (op.type == OrderType.MARKET or tif not in RESTING):
+    if op.post_only and (op.type != LIMIT or tif not in RESTING):
         return "post_only"
-    if tif == TimeInForce.GTD and op.expire is None:
+    if tif == GTD and op.expire is None:
         return "expire"
     return ""
 

@@ -11,12 +11,15 @@ Where the spec is silent:
   clock and `close`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from processors.orderbook.book import Book, BrokenBookError
 from processors.orderbook.checks import (
+    AUCTION,
+    GTD,
+    LIMIT,
     RESTING,
     crosses_post_only,
     refused_change,
@@ -41,7 +44,7 @@ from processors.orderbook.events import (
 from processors.orderbook.levels import Order
 from processors.orderbook.operations import Cancel, Clock, Close, New, Op, Reduce, Replace, ToAuction, Uncross, Withdraw
 from processors.orderbook.uncross import clearing_price, trades_at
-from schemas.trading import CancelReason, OrderType, Phase, Reject, SelfTrade, TimeInForce
+from schemas.trading import CancelReason, Phase, Reject, SelfTrade, TimeInForce
 
 
 def decide(book: Book, op: Op) -> list[BookEvent]:
@@ -63,14 +66,14 @@ def _new(book: Book, op: New) -> list[BookEvent]:
     refused = refused_new(book, op, tif)
     if refused is not None:
         return [refused]
-    limit = op.price if op.type == OrderType.LIMIT else None
-    expire = op.expire if tif == TimeInForce.GTD else None
+    limit = op.price if op.type == LIMIT else None
+    expire = op.expire if tif == GTD else None
     accepted = Accepted(op.id, op.acct, op.side, limit or 0, op.qty, op.type, tif, op.post_only, op.stp, expire)
-    if book.phase == Phase.AUCTION:
+    if book.phase == AUCTION:
         return [accepted, Rested(op.id)]
     if op.post_only and book.opposite(op.side).crosses(limit):
         return [Rejected(op.id, Reject.POST_ONLY_WOULD_CROSS, "price")]
-    swept = _sweep(op.id, op.acct, op.stp, op.qty, book.opposite(op.side).orders(limit))
+    swept = _sweep(op.id, op.acct, op.stp, op.qty, book.opposite(op.side).met(limit))
     if tif == TimeInForce.FOK and swept.traded < op.qty:
         return [Rejected(op.id, Reject.FOK_NOT_FILLABLE, "qty")]
     return [accepted, *swept.events, *_left_over(op.id, swept.open, tif)]
@@ -103,9 +106,9 @@ def _replace(book: Book, op: Replace) -> list[BookEvent]:
     if crosses_post_only(book, order, op.price):
         return [Rejected(op.id, Reject.POST_ONLY_WOULD_CROSS, "price")]
     replaced = Replaced(op.id, op.price, op.qty, kept_priority=False)
-    if book.phase == Phase.AUCTION:
+    if book.phase == AUCTION:
         return [replaced, Rested(op.id)]
-    swept = _sweep(op.id, order.acct, order.stp, op.qty - order.filled, book.opposite(order.side).orders(op.price))
+    swept = _sweep(op.id, order.acct, order.stp, op.qty - order.filled, book.opposite(order.side).met(op.price))
     # An order that could be replaced was resting, so that what is left of it rests again.
     return [replaced, *swept.events, *_left_over(op.id, swept.open, TimeInForce.GTC)]
 
@@ -118,7 +121,7 @@ class _Swept(NamedTuple):
     traded: int
 
 
-def _sweep(taker: str, acct: str, stp: SelfTrade, qty: int, makers: Iterator[Order]) -> _Swept:
+def _sweep(taker: str, acct: str, stp: SelfTrade, qty: int, makers: Iterable[Order]) -> _Swept:
     """Trades with makers in their order until nothing is open. Of own orders, only those that it reaches count."""
     events: list[BookEvent] = []
     open_qty, traded = qty, 0
