@@ -17,14 +17,18 @@ TIMES = [
     ("expire is not looked at without GTD", "clock 9; buy b 100 5 expire=3; clock 11", "bid b 100x5"),
     (
         "by expiry, then by the time of the place, across sides and prices",
-        "sell s1 110 1 tif=GTD expire=5; buy b1 90 1 tif=GTD expire=5; buy b2 95 1 tif=GTD expire=5; "
-        "buy b3 80 1 tif=GTD expire=4; clock 6",
+        (
+            "sell s1 110 1 tif=GTD expire=5; buy b1 90 1 tif=GTD expire=5; buy b2 95 1 tif=GTD expire=5; "
+            "buy b3 80 1 tif=GTD expire=4; clock 6"
+        ),
         "-b3 1 expired; -s1 1 expired; -b1 1 expired; -b2 1 expired",
     ),
     (
         "a lost priority counts, a kept one does not",
-        "buy b1 90 5 tif=GTD expire=5; buy b2 90 5 tif=GTD expire=5; "
-        "buy b3 90 5 tif=GTD expire=5; replace b1 90 6 @B; replace b2 90 4 @B; clock 5",
+        (
+            "buy b1 90 5 tif=GTD expire=5; buy b2 90 5 tif=GTD expire=5; "
+            "buy b3 90 5 tif=GTD expire=5; replace b1 90 6 @B; replace b2 90 4 @B; clock 5"
+        ),
         "-b2 4 expired; -b3 5 expired; -b1 6 expired",
     ),
     ("in an auction too", "to_auction; buy b 100 5 tif=GTD expire=7; sell s 90 5; clock 7; uncross", "-b 5 expired; ask s 90x5"),

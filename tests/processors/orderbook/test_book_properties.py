@@ -11,7 +11,7 @@ from slow_book import SlowBook
 
 from processors.orderbook import Accepted, Cancelled, Filled, Rejected, apply, decide, dump, load, quote
 
-LONG_RUN = int(os.environ.get("BOURSE_BOOK_OPS", "100000"))
+LONG_RUN = int(os.environ.get("BOURSE_BOOK_OPS", "60000"))
 """Operations of the long run: a million is the issue's figure, and takes a minute."""
 
 
