@@ -117,6 +117,8 @@ class Fault(StrEnum):
     """What the open order or offer binds, and what is held (the same, if it is on another account)."""
     ORDER_UNKNOWN = "order_unknown"
     """Something happens to an order that is not open; found: the quantity."""
+    ORDER_MISNAMED = "order_misnamed"
+    """An event names another owner, side or period than its order was accepted with: that period, and the event's."""
     ORDER_DIFFERS = "order_differs"
     """What must be open after the event, and what the event says."""
     UNBALANCED = "unbalanced"

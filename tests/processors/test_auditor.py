@@ -1,0 +1,495 @@
+"""The auditor: it agrees with the ledger on random markets, and finds every fault that is put into what they published."""
+
+import random
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger_world import ANN, BEN, CAT, FEE_BP, Market, bare, capture, hold, placed, post, void, with_fee
+
+from processors.audit_lines import KEPT_FINDINGS, Checkpoint, Fault, OfferLine, OrderLine, PostingLine
+from processors.auditor import Auditor, audit
+from processors.ledger import Ledger, PostingRow, Status, dump, judge, record
+from schemas.ledgering import MONEY, Code
+
+STEPS = 150
+
+
+@cache
+def market_of(seed, *, declared=True):
+    """A market with a checkpoint here and there and one at the end; its lines with the numbers of their journal records."""
+    market = Market(seed)
+    for number in range(STEPS):
+        market.step()
+        if number % 40 == 39:
+            market.checkpoint(declared=declared)
+    market.number += 1
+    market.checkpoint(declared=declared)
+    return market
+
+
+def line(row, at=None):
+    return PostingLine(*row, at)
+
+
+def faults(*lines):
+    """What an audit of lines finds, postings given as rows."""
+    told = [PostingLine(*each) if isinstance(each, PostingRow) else each for each in lines]
+    return dict(audit(told).counts)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_agrees_with_the_ledger_on_random_markets(seed):
+    market = market_of(seed)
+    for lines in (bare(market.lines), placed(market.lines)):
+        report = audit(lines)
+        assert report.clean, "\n".join(map(str, report.findings))
+        assert (report.postings, report.order_events, report.checkpoints) == tuple(
+            sum(isinstance(each, kind) for each in lines) for kind in (PostingLine, OrderLine, Checkpoint)
+        )
+
+
+def test_the_markets_are_rich():
+    lines = [each for seed in range(20) for each in bare(market_of(seed).lines)]
+    for kind in ("accepted", "rested", "filled", "reduced", "replaced", "cancelled"):
+        assert sum(isinstance(each, OrderLine) and each.event == kind for each in lines) > 50, kind
+    for code in ("deposit", "withdrawal", "order", "trade", "fee", "transfer", "grant", "return"):
+        assert sum(isinstance(each, PostingLine) and each.code == code for each in lines) > 50, code
+
+
+# What the ledger refuses, the auditor finds
+
+FOUND_AS = {
+    Status.INSUFFICIENT_FUNDS: Fault.BELOW_ZERO,
+    Status.ACCOUNTS_EQUAL: Fault.MISPLACED,
+    Status.AMOUNT_NOT_POSITIVE: Fault.MALFORMED,
+    Status.EXCEEDS_INT64: Fault.MALFORMED,
+    Status.MALFORMED: Fault.MALFORMED,
+    Status.HOLD_UNKNOWN: Fault.HOLD_UNKNOWN,
+    Status.HOLD_EXCEEDED: Fault.HOLD_EXCEEDED,
+    Status.HOLD_EXISTS_ELSEWHERE: Fault.HOLD_ELSEWHERE,
+    Status.EXISTS: Fault.ID_REPEATED,
+}
+
+
+@st.composite
+def tenants_rows(draw):
+    entry = draw(st.sampled_from(("post", "post", "hold", "capture", "void")))
+    owners = st.sampled_from((ANN, BEN, CAT, "operator", ""))
+    credit = draw(owners) if entry in {"post", "capture"} else draw(st.sampled_from(("", "", "", BEN)))
+    key = draw(st.sampled_from(("k1", "k2", "k3", ""))) if entry != "post" else draw(st.sampled_from(("", "", "k1", "p1")))
+    amount = draw(st.one_of(st.integers(1, 9), st.integers(-1, 60), st.just(2**63)))
+    return PostingRow(entry, "trade", draw(st.sampled_from((MONEY, 4, -2))), key, draw(owners), credit, amount)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(tenants_rows(), min_size=1, max_size=16))
+def test_a_row_has_a_finding_if_and_only_if_the_ledger_refuses_it(rows):
+    ledger, told = Ledger(), []
+    for row in [
+        *(post("bank", owner, 50, code=Code.DEPOSIT) for owner in (ANN, BEN)),
+        *(post("pool", owner, 30, asset=4, code=Code.GRANT) for owner in (ANN, BEN)),
+        *rows,
+    ]:
+        status = judge(ledger, [row])
+        counts = audit([*told, line(row)]).counts
+        if status is Status.OK:
+            record(ledger, [row])
+            told.append(line(row))
+            assert not counts, (row, counts)
+        else:
+            assert counts[FOUND_AS[status]], (row, status, counts)
+    # Nothing that was recorded belongs to an order: every hold that is left is found.
+    state = dump(ledger)
+    assert audit([*told, Checkpoint(state.accounts, state.holds)]).counts == (
+        {Fault.HOLD_WITHOUT_ORDER: len(state.holds)} if state.holds else {}
+    )
+
+
+# Faults that are put in
+
+
+def postings_in(lines, *entries):
+    """Places of postings (of these entries)."""
+    return [at for at, each in enumerate(lines) if isinstance(each, PostingLine) and (not entries or each.entry in entries)]
+
+
+def drop(lines, at, rng):
+    return [*lines[:at], *lines[at + 1 :]]
+
+
+def double(lines, at, rng):
+    return [*lines[: at + 1], lines[at], *lines[at + 1 :]]
+
+
+def land_again_later(lines, at, rng):
+    later = rng.randrange(at + 1, len(lines))
+    return [*lines[:later], lines[at], *lines[later:]]
+
+
+def change_amount(lines, at, rng):
+    amount = rng.choice((lines[at].amount + 1, lines[at].amount - 1, lines[at].amount * 2, -lines[at].amount))
+    return [*lines[:at], lines[at]._replace(amount=amount), *lines[at + 1 :]]
+
+
+def swap_sides(lines, at, rng):
+    return [*lines[:at], lines[at]._replace(debit=lines[at].credit, credit=lines[at].debit), *lines[at + 1 :]]
+
+
+def pay_another(lines, at, rng):
+    swapped = lines[at]._replace(credit=rng.choice([each for each in (ANN, BEN, CAT) if each != lines[at].credit]))
+    return [*lines[:at], swapped, *lines[at + 1 :]]
+
+
+def debit_another(lines, at, rng):
+    swapped = lines[at]._replace(debit=rng.choice([each for each in (ANN, BEN, CAT) if each != lines[at].debit]))
+    return [*lines[:at], swapped, *lines[at + 1 :]]
+
+
+def change_asset(lines, at, rng):
+    swapped = lines[at]._replace(asset=rng.choice([each for each in (MONEY, 1, 2, 3, 4) if each != lines[at].asset]))
+    return [*lines[:at], swapped, *lines[at + 1 :]]
+
+
+def move(lines, at, rng):
+    """To behind a line about others: what a second producer's interleaving would do."""
+    later = rng.randrange(at + 1, len(lines))
+    return [*lines[:at], *lines[at + 1 : later + 1], lines[at], *lines[later + 1 :]]
+
+
+def blank_credit(lines, at, rng):
+    return [*lines[:at], lines[at]._replace(credit=""), *lines[at + 1 :]]
+
+
+MOVING = ("post", "capture")
+ANY = ("post", "hold", "capture", "void")
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("fault", "entries"),
+    [
+        (drop, MOVING),
+        (drop, ("hold", "void")),
+        (double, ("post",)),
+        (double, ("capture",)),
+        (double, ("hold", "void")),
+        (land_again_later, ANY),
+        (change_amount, MOVING),
+        (change_amount, ("hold", "void")),
+        (swap_sides, MOVING),
+        (swap_sides, ("hold", "void")),
+        (pay_another, MOVING),
+        (debit_another, ANY),
+        (change_asset, ANY),
+        (blank_credit, MOVING),
+    ],
+)
+def test_a_fault_in_the_postings_is_found_where_balances_are_declared(fault, entries, seed):
+    rng = random.Random(seed)
+    lines = bare(market_of(seed).lines)
+    for at in rng.sample(places := postings_in(lines, *entries), min(8, len(places))):
+        report = audit(fault(lines, at, rng))
+        assert not report.clean, f"{fault.__name__} of line {at}: {lines[at]}"
+        first = report.findings[0]
+        assert first.line >= at + 1, "found before it happened"
+        assert str(first).startswith(f"{first.fault}: ")
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("fault", "entries"),
+    [
+        (drop, ("hold", "capture", "void")),
+        (double, ("hold", "capture", "void")),
+        (change_amount, ("hold", "capture", "void")),
+        (debit_another, ("hold", "capture", "void")),
+        (blank_credit, MOVING),
+    ],
+)
+def test_a_fault_in_holds_is_found_by_open_orders_alone(fault, entries, seed):
+    """Nobody declares anything here: the order events are the other side."""
+    rng = random.Random(seed)
+    lines = bare(market_of(seed, declared=False).lines)
+    for at in rng.sample(places := postings_in(lines, *entries), min(8, len(places))):
+        assert not audit(fault(lines, at, rng)).clean, f"{fault.__name__} of line {at}: {lines[at]}"
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("fault", [double, land_again_later, move])
+def test_a_fault_in_the_order_of_lines_is_found_by_their_places(fault, seed):
+    rng = random.Random(seed)
+    lines = placed(market_of(seed, declared=False).lines)
+    for at in rng.sample(range(len(lines) - 1), 20):
+        report = audit(fault(lines, at, rng))
+        assert report.counts.keys() & {Fault.OUT_OF_ORDER, Fault.REPEATED}, f"{fault.__name__} of line {at}: {lines[at]}"
+
+
+def test_a_line_that_landed_twice_is_said_and_counts_once():
+    lines = placed(market_of(1).lines)
+    for at in range(len(lines)):
+        report = audit(double(lines, at, None))
+        assert report.counts == {Fault.REPEATED: 1}
+        assert report.findings[0].at == lines[at].at
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_line_that_did_not_land_is_missed_by_its_place(seed):
+    lines = placed(market_of(seed, declared=False).lines)
+    followed = [at for at in range(len(lines) - 1) if lines[at].at[:2] == lines[at + 1].at[:2]]
+    for at in random.Random(seed).sample(followed, 20):
+        counts = audit(drop(lines, at, None)).counts
+        assert counts[Fault.LINE_MISSING] == 1, lines[at]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("event", "change"),
+    [
+        ("accepted", {"qty": 1}),
+        ("accepted", {"owner": "tenant/zoe"}),
+        ("accepted", {"price": 7}),
+        ("accepted", {"period": 9}),
+        ("filled", {"qty": 1}),
+        ("filled", {"open": 1}),
+        ("filled", {"hold": "order 0"}),
+        ("cancelled", {"open": 1}),
+        ("reduced", {"qty": -1}),
+        ("replaced", {"price": 1}),
+        ("accepted", None),
+        ("filled", None),
+        ("reduced", None),
+        ("replaced", None),
+        ("cancelled", None),
+    ],
+)
+def test_a_fault_in_the_order_events_is_found(event, change, seed):
+    """Another value by so much more (or this name), or the event is left out. Nobody declares anything."""
+    lines = market_of(seed, declared=False).lines
+    events = [at for at, (_, each) in enumerate(lines) if isinstance(each, OrderLine) and each.event == event]
+    for at in events[:6]:
+        number, told = lines[at]
+        if change is None:
+            faulty = drop(lines, at, None)
+        else:
+            ((name, value),) = change.items()
+            other = value if isinstance(value, str) else getattr(told, name) + value
+            faulty = [*lines[:at], (number, told._replace(**{name: other})), *lines[at + 1 :]]
+        if binds_the_same(lines, at, faulty):
+            continue
+        assert not audit(placed(faulty)).clean, (number, told)
+
+
+def binds_the_same(lines, at, faulty):
+    """Whether the fault changes nothing that an order binds: the price of a sell, or of a buy by less than its fee's unit."""
+    told = lines[at][1]
+    if told.event == "replaced" and len(faulty) < len(lines):
+        before = [each for _, each in lines[:at] if isinstance(each, OrderLine) and each.hold == told.hold]
+        known = [each for each in before if each.event in {"accepted", "replaced"}][-1]
+        return before[-1].open == told.open and (told.side == "sell" or known.price == told.price)
+    return told.side == "sell" and len(faulty) == len(lines) and faulty[at][1].price != told.price
+
+
+# Each finding, with its numbers
+
+DEPOSIT = post("bank", ANN, 1000, code=Code.DEPOSIT)
+GRANT = post("pool", BEN, 40, asset=5, code=Code.GRANT)
+BUY = OrderLine("accepted", "b", ANN, 5, "buy", 7, 20, 20, FEE_BP)
+SELL = OrderLine("accepted", "s", BEN, 5, "sell", 7, 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([DEPOSIT, post(ANN, BEN, 1001)], "below_zero: tenant/ann, money, found -1 (line 2)"),
+        ([post(ANN, "bank", 5, code=Code.WITHDRAWAL), DEPOSIT], "below_zero: tenant/ann, money, found -5 (line 1)"),
+        ([DEPOSIT, hold("h", ANN, 600), post(ANN, BEN, 500)], "below_zero: tenant/ann, money, found -100 (line 3)"),
+        ([GRANT, hold("h", BEN, 41, asset=5)], "below_zero: tenant/ben, tokens of 5, found -1 (line 2)"),
+        ([DEPOSIT, capture("h", ANN, BEN, 5)], "hold_unknown: h, money, found 5 (line 2)"),
+        ([DEPOSIT, void("h", ANN, 5)], "hold_unknown: h, money, found 5 (line 2)"),
+        (
+            [DEPOSIT, hold("h", ANN, 600), capture("h", ANN, BEN, 600), capture("h", ANN, BEN, 60)],
+            "hold_unknown: h, money, found 60 (line 4)",
+        ),
+        (
+            [DEPOSIT, hold("h", ANN, 600), capture("h", ANN, BEN, 400), capture("h", ANN, BEN, 400)],
+            "hold_exceeded: h, money, expected 200, found 400 (line 4)",
+        ),
+        ([DEPOSIT, hold("h", ANN, 600), void("h", BEN, 5)], "hold_elsewhere: h, money, found 5 (line 3)"),
+        ([DEPOSIT, hold("h", ANN, 60), Checkpoint()], "hold_without_order: h, money, found 60 (line 3)"),
+        ([BUY, Checkpoint()], "order_without_hold: b, money, expected 140 (line 2)"),
+        ([SELL, Checkpoint()], "order_without_hold: s, tokens of 5, expected 20 (line 2)"),
+        ([DEPOSIT, BUY, hold("b", ANN, 150), Checkpoint()], "hold_differs: b, money, expected 140, found 150 (line 4)"),
+        (
+            [DEPOSIT, OfferLine("o", ANN, MONEY, 10), hold("o", ANN, 9), Checkpoint()],
+            "hold_differs: o, money, expected 10, found 9 (line 4)",
+        ),
+        ([SELL._replace(event="filled")], "order_unknown: s, tokens of 5, found 20 (line 1)"),
+        ([SELL, SELL._replace(event="filled", qty=5)], "order_differs: s, tokens of 5, expected 15, found 20 (line 2)"),
+        ([SELL, SELL._replace(event="rested", qty=0, period=6)], "order_misnamed: s, tokens of 6, expected 5, found 6 (line 2)"),
+        ([DEPOSIT._replace(hold="p"), DEPOSIT._replace(hold="p")], "id_repeated: p (line 2)"),
+        ([DEPOSIT._replace(credit="")], "malformed: credit, money, found 1,000 (line 1)"),
+        ([DEPOSIT._replace(code="gift")], "misplaced: gift from 'bank' to 'tenant/ann', money, found 1,000 (line 1)"),
+        ([DEPOSIT._replace(asset=5)], "misplaced: deposit from 'bank' to 'tenant/ann', tokens of 5, found 1,000 (line 1)"),
+        (
+            [DEPOSIT, post(ANN, ANN, 1, code=Code.TRANSFER)],
+            "misplaced: transfer from 'tenant/ann' to 'tenant/ann', money, found 1 (line 2)",
+        ),
+        (
+            [DEPOSIT, Checkpoint(balances=[(MONEY, ANN, 999), (MONEY, "bank", -1000)])],
+            "balance_differs: tenant/ann, money, expected 1,000, found 999 (line 2)",
+        ),
+        (
+            [DEPOSIT, Checkpoint(balances=[(MONEY, "bank", -1000), (4, ANN, 0)])],
+            "balance_differs: tenant/ann, money, expected 1,000, found 0 (line 2)",
+        ),
+        (
+            [Checkpoint(balances=[(4, BEN, 6)])],
+            "balance_differs: tenant/ben, tokens of 4, expected 0, found 6 (line 1)",
+        ),
+        ([Checkpoint(holds=[("h", MONEY, ANN, 6)])], "declared_hold_differs: h, expected 0, found 6 (line 1)"),
+        (
+            [line(DEPOSIT, (7, 0, 0)), line(DEPOSIT, (7, 0, 2))],
+            "line_missing: row, expected 1, found 2 (offset 7, fact 0, row 2)",
+        ),
+        ([line(DEPOSIT, (7, 1, 0)), line(DEPOSIT, (7, 0, 0))], "out_of_order: row, expected 0, found 0 (offset 7, fact 0, row 0)"),
+    ],
+)
+def test_the_first_finding_says_what_is_wrong(lines, found):
+    told = [PostingLine(*each) if isinstance(each, PostingRow) else each for each in lines]
+    report = audit(told)
+    assert str(report.findings[0]) == found
+    assert not report.clean
+
+
+def test_a_posting_with_one_side_unbalances_its_asset_at_every_checkpoint():
+    report = audit([line(DEPOSIT), line(GRANT._replace(debit="")), Checkpoint(), Checkpoint()])
+    assert report.counts == {Fault.MALFORMED: 1, Fault.UNBALANCED: 2, Fault.MISPLACED: 1, Fault.TOKENS_NOT_CONSERVED: 2}
+    assert "unbalanced: asset, tokens of 5, expected 0, found 40 (line 3)" in map(str, report.findings)
+
+
+def test_tokens_come_from_grants_alone_and_go_back():
+    spent = post(BEN, "pool", 10, asset=5, code=Code.RETURN)
+    assert faults(GRANT, spent, Checkpoint()) == {}
+    assert faults(GRANT, post(BEN, "pool", 40, asset=5, code=Code.RETURN), Checkpoint(balances=[])) == {}
+    for stray in (GRANT._replace(code="trade"), spent._replace(code="trade")):
+        assert faults(GRANT, stray, Checkpoint()) == {Fault.MISPLACED: 1, Fault.TOKENS_NOT_CONSERVED: 1}
+
+
+def test_a_buy_binds_what_its_open_tokens_can_cost():
+    notional = 7 * 20
+    assert with_fee(notional) == notional
+    dear = BUY._replace(price=70_000)
+    assert with_fee(70_000 * 20) == 70_000 * 20 + 5180
+    for bound, clean in ((1_405_180, True), (1_405_179, False), (1_400_000, False)):
+        rows = [post("bank", ANN, 10**9, code=Code.DEPOSIT), hold("b", ANN, bound)]
+        assert (faults(*rows, dear, Checkpoint()) == {}) == clean
+
+
+def test_holds_are_judged_where_a_record_ends():
+    """Facts of one record are said one after the other: between them an order has no hold yet, or a hold no order any more."""
+    record = [DEPOSIT, BUY, hold("b", ANN, 140)]
+    cancelled = [BUY._replace(event="cancelled", open=0), void("b", ANN, 140)]
+
+    def told(*records):
+        numbered = [(number, each) for number, lines in enumerate(records) for each in lines]
+        return placed([(number, line(each) if isinstance(each, PostingRow) else each) for number, each in numbered])
+
+    assert audit(told(record, cancelled)).clean
+    report = audit(told([DEPOSIT], [BUY], [hold("b", ANN, 140)], cancelled))
+    assert [str(each) for each in report.findings] == ["order_without_hold: b, money, expected 140 (offset 1, fact 0, row 0)"]
+    assert audit(told(record, cancelled[:1], cancelled[1:])).counts == {Fault.HOLD_WITHOUT_ORDER: 1}
+    assert audit(told(record, cancelled[:1], [DEPOSIT], [DEPOSIT])).counts == {Fault.HOLD_WITHOUT_ORDER: 1}, "said once"
+    assert faults(*record, *cancelled[:1], DEPOSIT) == {}, "without places only a checkpoint tells that a record has ended"
+    assert faults(*record, *cancelled[:1], Checkpoint(), Checkpoint()) == {Fault.HOLD_WITHOUT_ORDER: 2}
+
+
+def test_what_a_rejected_order_says_does_not_matter():
+    assert faults(OrderLine("rejected", "b", ANN, -3, "none", -7, 2**70, -1), Checkpoint()) == {}
+
+
+# Bad data
+
+NONSENSE = st.one_of(
+    st.none(),
+    st.text(max_size=3),
+    st.integers(-3, 3),
+    st.sampled_from((2**63, -(2**70), 1.5, float("nan"), True, b"x", (), [1], ("a", 1), "\ud800", "post", "hold", ANN, "bank")),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_nothing_that_a_line_says_makes_it_raise(data):
+    auditor = Auditor()
+    lines = [
+        line(DEPOSIT, (1, 0, 0)),
+        line(hold("b", ANN, 140)),
+        BUY,
+        OfferLine("o", BEN, 5, 6),
+        Checkpoint([(MONEY, ANN, 1000)], [("b", MONEY, ANN, 140)]),
+    ]
+    for _ in range(8):
+        each = data.draw(st.sampled_from(lines))
+        changes = data.draw(st.dictionaries(st.sampled_from(each._fields), NONSENSE, max_size=3))
+        for name in ("balances", "holds"):
+            if name in changes:
+                changes[name] = data.draw(st.lists(st.one_of(NONSENSE, st.tuples(NONSENSE, NONSENSE, NONSENSE)), max_size=3))
+        auditor.take(each._replace(**changes))
+    assert "\n".join(map(str, auditor.report.findings)).count("\n") == max(0, sum(auditor.report.counts.values()) - 1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (line(DEPOSIT._replace(amount=0)), "amount: 0"),
+        (line(DEPOSIT._replace(amount=2**63)), "amount: 9223372036854775808"),
+        (line(DEPOSIT._replace(amount=None)), "amount: None"),
+        (line(DEPOSIT._replace(amount=True)), "amount: True"),
+        (line(DEPOSIT._replace(entry="posted")), "entry: 'posted'"),
+        (line(DEPOSIT._replace(asset=-2)), "asset: -2"),
+        (line(DEPOSIT._replace(debit=None)), "debit: None"),
+        (line(hold("", ANN, 5)), "hold: ''"),
+        (line(hold("h", "", 5)), "debit"),
+        (line(void("h", ANN, 5)._replace(credit=BEN)), "credit: 'tenant/ben'"),
+        (line(DEPOSIT, (1, 2)), "at: (1, 2)"),
+        (line(DEPOSIT, "here"), "at: 'here'"),
+        (BUY._replace(event="done"), "event: 'done'"),
+        (BUY._replace(side=""), "side: ''"),
+        (BUY._replace(open=-1), "open: -1"),
+        (OfferLine("o", None, 5, 6), "owner: None"),
+        (Checkpoint(balances=[(MONEY, ANN)]), f"balances: (-1, '{ANN}')"),
+        (Checkpoint(balances=[(MONEY, ANN, 0), "x" * 200]), "balances: '" + "x" * 99),
+        (Checkpoint(holds=[(MONEY, ANN, "h", 0)]), f"holds: (-1, '{ANN}', 'h', 0)"),
+    ],
+)
+def test_what_can_not_be_read_is_said(bad, said):
+    malformed = [each for each in audit([bad]).findings if each.fault is Fault.MALFORMED]
+    assert [each.subject for each in malformed] == [said]
+
+
+def test_many_findings_are_counted_and_the_first_are_listed():
+    report = audit([Checkpoint(balances=[(number, ANN, 1) for number in range(2 * KEPT_FINDINGS)])])
+    assert report.counts == {Fault.BALANCE_DIFFERS: 2 * KEPT_FINDINGS}
+    assert len(report.findings) == KEPT_FINDINGS
+
+
+def test_what_is_over_is_forgotten():
+    """Memory follows what is open, not what there was."""
+    auditor = Auditor()
+    for number in range(200):
+        key, period = f"order {number}", number
+        for each in (
+            post("pool", BEN, 9, asset=period, code=Code.GRANT),
+            OrderLine("accepted", key, BEN, period, "sell", 1, 9, 9),
+            hold(key, BEN, 9, asset=period),
+            OrderLine("cancelled", key, BEN, period, "sell", 1, 9, 0),
+            void(key, BEN, 9, asset=period),
+            post(BEN, "pool", 9, asset=period, code=Code.RETURN),
+            Checkpoint([], []),
+        ):
+            auditor.take(PostingLine(*each) if isinstance(each, PostingRow) else each)
+    assert auditor.report.clean
+    kept = ("_balances", "_held", "_holds", "_orders", "_bound", "_differing", "_newly_differing", "_assets")
+    assert [len(getattr(auditor, name)) for name in kept] == [0] * len(kept)
