@@ -4,7 +4,22 @@ import pytest
 from book_notation import operations
 from book_world import book_of, do, operation
 
-from processors.orderbook import BrokenBookError, Cancelled, Config, Filled, New, Replace, Withdraw, apply, decide, quote
+from processors.orderbook import (
+    BrokenBookError,
+    Cancelled,
+    Clock,
+    ClockSet,
+    Config,
+    Filled,
+    New,
+    Replace,
+    Withdraw,
+    apply,
+    decide,
+    dump,
+    load,
+    quote,
+)
 from schemas.trading import Side
 
 FIELDS = [
@@ -83,3 +98,15 @@ def test_the_default_config_takes_any_positive_int64():
     assert book_of({}).config == Config(1, 1, 2**63 - 1, 1, 2**63 - 1)
     book = book_after(f"buy b {2**63 - 1} {2**63 - 1}")
     assert book.depth(Side.BUY, 1) == [(2**63 - 1, 2**63 - 1)]
+
+
+def test_the_same_time_again_is_nothing_to_record():
+    book = book_after("clock 5")
+    assert (decide(book, Clock(5)), decide(book, Clock(4)), decide(book, Clock(6))) == ([], [], [ClockSet(6)])
+
+
+def test_a_loaded_book_knows_who_lost_priority_and_who_came_first():
+    book = book_after("buy b1 100 5; buy b2 100 5; replace b1 100 6 @B")
+    loaded = load(book.config, dump(book))
+    assert [order.id for order in loaded.bids.orders()] == ["b2", "b1"]
+    assert list(loaded.orders) == ["b1", "b2"]

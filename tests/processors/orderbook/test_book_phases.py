@@ -150,6 +150,12 @@ AUCTIONS = [
         "b1+s1 103x5; bid b2 102x5; ask s2 103x5",
     ),
     (
+        "as much pressure to buy as to sell at tied prices: the reference, lower too",
+        "buy b1 103 5; buy b2 102 5; sell s1 100 5; sell s2 103 5; uncross",
+        {**AUCTION, "ref": 101},
+        "b1+s1 101x5; bid b2 102x5; ask s2 103x5",
+    ),
+    (
         "the price becomes the next reference",
         "buy b1 110 5; sell s1 106 5; uncross; to_auction; buy b2 120 5; sell s2 100 5; uncross",
         {**AUCTION, "ref": 1},
