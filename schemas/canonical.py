@@ -1,11 +1,12 @@
-"""What a tenant signs: the canonical form of a command.
+r"""What a tenant signs: the canonical form of a command.
 
-    tokenbourse\\n{"id":"o-1","key":"…","period":29584321,"pool":"llama-70b","price":1200,"qty":5000,"seq":7,"side":"buy","tenant":"acme","type":"order"}
+    tokenbourse\n
+    {"id":"o-1","key":"…","period":29584321,"pool":"llama","price":12,"qty":50,"seq":7,"side":"buy","tenant":"acme","type":"order"}
 
 The word `tokenbourse` and a line feed, so that what was signed for something else is never a command; then one JSON object with
-`type` and every other field whose value is not null and not the field's default, `signature` left out. The JSON is that of RFC 8785
-(JCS): names sorted, no spaces, strings in UTF-8 with the shortest escapes. In one thing it differs: integers are written with all of
-their digits, where JCS knows only doubles. A time is an integer of milliseconds, a decimal one of millionths, as in Avro.
+`type` and every other field whose value is not null and not the field's default, `signature` left out. The JSON is that of
+RFC 8785 (JCS): names sorted, no spaces, strings in UTF-8 with the shortest escapes. In one thing it differs: integers are written
+with all of their digits, where JCS knows only doubles. A time is an integer of milliseconds, a decimal of millionths, as in Avro.
 
 So it is a function of what a command says, not of how it was sent: JSON, Avro and CloudEvents have one form. A field that is added
 with a default leaves every signature as it was; for the same reason a default never changes.
@@ -24,7 +25,7 @@ from schemas.shape import REQUIRED, shapes
 
 PREFIX = b"tokenbourse\n"
 DIGEST_BYTES = 16
-"""A collision by chance among 10^12 commands: 10^-15. To make one on purpose, someone needs 2^64 signatures of one key."""
+"""Two of 10^12 commands collide with a chance of 10^-15. Who makes two collide, in 2^64 tries, loses the second of them."""
 
 
 def canonical_form(command: TenantCommand) -> bytes:
@@ -33,8 +34,9 @@ def canonical_form(command: TenantCommand) -> bytes:
 
 
 def digest(command: TenantCommand) -> str:
-    """BLAKE2b-128, hex, of the canonical form and the signature's text (unsigned: of the form alone): equal for the same command
-    sent again, by whomever and in whatever encoding.
+    """Equal for the same command sent again, by whomever and in whatever encoding.
+
+    BLAKE2b-128, hex, of the canonical form and the signature's text; of an unsigned command, of the form alone.
     """
     return blake2b(canonical_form(command) + (command.signature or "").encode(), digest_size=DIGEST_BYTES).hexdigest()
 

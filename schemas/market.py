@@ -221,4 +221,5 @@ TENANT_COMMANDS: tuple[type[TenantCommand], ...] = (
     TransferCommand,
     AcceptCommand,
 )
-OPERATOR_COMMANDS: tuple[type[Event], ...] = (DepositCommand, KeyCommand, CallCommand)
+OperatorCommand = DepositCommand | KeyCommand | CallCommand
+OPERATOR_COMMANDS: tuple[type[OperatorCommand], ...] = (DepositCommand, KeyCommand, CallCommand)

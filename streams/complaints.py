@@ -22,6 +22,11 @@ class Refusal:
     problem: Problem
     detail: str
 
+    @property
+    def field(self) -> str:
+        """The field, or part of the message, that `detail` names first."""
+        return self.detail.partition(":")[0]
+
 
 class Refused(Exception):  # noqa: N818  it carries a refusal out of a reader; the door turns it into a value
     """A message is not taken."""

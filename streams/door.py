@@ -16,6 +16,7 @@ from pydantic_core import from_json
 
 from schemas.dead_letters import Problem
 from schemas.evolution import Fields, read_record, registry
+from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS, OperatorCommand, TenantCommand
 from schemas.published import LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
 from schemas.units import AVRO
 from streams import envelopes
@@ -24,15 +25,19 @@ from streams.complaints import Refusal, Refused, not_json, refused_fields, shown
 from streams.envelopes import Headers
 from streams.schema_registry import CONFLUENT_HEADER_BYTES, SchemaRegistry, UnusableSchema, schema_id
 
-Published = UsageEvent | LatencyEvent | PoolCommand | ProfileCommand
+Published = UsageEvent | LatencyEvent | PoolCommand | ProfileCommand | OperatorCommand | TenantCommand
 TopicKind = Literal["usage", "latency", "orders", "profiles"]
 
 ACCEPTED: Mapping[TopicKind, Mapping[str, type[Published]]] = {
     "usage": {UsageEvent.KIND: UsageEvent},
     "latency": {LatencyEvent.KIND: LatencyEvent},
     # Tenants may write to `orders`: what only an operator may set is not taken there.
-    "orders": {},
-    "profiles": {PoolCommand.KIND: PoolCommand, ProfileCommand.KIND: ProfileCommand},
+    "orders": {model.KIND: model for model in TENANT_COMMANDS},
+    "profiles": {
+        PoolCommand.KIND: PoolCommand,
+        ProfileCommand.KIND: ProfileCommand,
+        **{model.KIND: model for model in OPERATOR_COMMANDS},
+    },
 }
 """Topic -> the types that it may hold, by kind (which is their `type`)."""
 
@@ -90,33 +95,44 @@ class Door:
             return refused.refusal
         return event
 
+    def glimpse(self, kind: TopicKind, value: bytes | None, headers: Headers) -> Fields:
+        """What can be read of a message that was refused: its fields, unchecked; none of them where nothing can.
+
+        JSON that breaks off is read up to there. Raises what `read` does.
+        """
+        if value is None or len(value) > self._max_event_bytes:
+            return {}
+        try:
+            return self._fields(kind, value, _envelope(value, headers))[0]
+        except Refused:
+            return _begun_object(value)
+
     def _event(self, kind: TopicKind, value: bytes | None, headers: Headers) -> Published:
         if value is None:
             raise Refused(Problem.MALFORMED, "value: null")
         if len(value) > self._max_event_bytes:
             raise Refused(Problem.TOO_LARGE, f"value: {len(value)} bytes, at most {self._max_event_bytes} are taken")
-        if headers or b'"specversion"' in value:
-            envelope = _envelope(value, headers)
-            if envelope is not None:
-                return self._enveloped(kind, envelope)
-        if value[:1] in _AVRO_BEGINS:
-            return _checked(kind, self._avro(kind, value), AVRO)
+        envelope = _envelope(value, headers) if headers or b'"specversion"' in value else None
         model = _OBSERVED.get(kind)
-        if model is None:
-            return _checked(kind, _json_object(value), None)
+        if model is None or envelope is not None or value[:1] in _AVRO_BEGINS:
+            return _checked(kind, *self._fields(kind, value, envelope))
         # The way of nearly all messages: bare JSON, bytes to model in one step.
         try:
             return model.__pydantic_validator__.validate_json(value, extra="ignore")  # type: ignore[no-any-return]  # a model
         except ValidationError as error:
             raise refused_fields(error, value) from None
 
-    def _enveloped(self, kind: TopicKind, envelope: envelopes.Envelope) -> Published:
-        data = envelope.data
+    def _fields(self, kind: TopicKind, value: bytes, envelope: envelopes.Envelope | None) -> tuple[Fields, str | None]:
+        """A message's fields, not yet checked, and the context to check them in."""
+        data = value if envelope is None else envelope.data
+        context = None
         if not isinstance(data, bytes):
-            return _checked(kind, envelope.merged(data), None)
-        if data[:1] in _AVRO_BEGINS:
-            return _checked(kind, envelope.merged(self._avro(kind, data)), AVRO)
-        return _checked(kind, envelope.merged(_json_object(data)), None)
+            fields = data
+        elif data[:1] in _AVRO_BEGINS:
+            fields, context = self._avro(kind, data), AVRO
+        else:
+            fields = _json_object(data)
+        return (fields if envelope is None else envelope.merged(fields)), context
 
     def _avro(self, kind: TopicKind, value: bytes) -> Fields:
         if value[:2] == MAGIC:
@@ -164,6 +180,15 @@ def _json_object(value: bytes) -> Fields:
     if not isinstance(found, dict):
         raise Refused(Problem.INVALID, f"value: {shown(found)} is not an object")
     return found
+
+
+def _begun_object(value: bytes) -> Fields:
+    """The fields of a JSON object that stand whole before its text breaks off."""
+    try:
+        found = from_json(value, allow_partial=True)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _single_object(kind: TopicKind, value: bytes) -> Fields:
@@ -216,9 +241,7 @@ def _named(kind: TopicKind, fields: Fields) -> type[Published]:
     named = fields["type"]
     model = known.get(named) if isinstance(named, str) else None
     if model is None:
-        raise Refused(
-            Problem.INVALID, f"type: {shown(named)} is none that {kind} holds ({', '.join(known) or 'it holds none yet'})"
-        )
+        raise Refused(Problem.INVALID, f"type: {shown(named)} is none that {kind} holds ({', '.join(known)})")
     return model
 
 

@@ -189,9 +189,16 @@ def test_bad_usage(value: Any, headers: list[tuple[str, bytes | None]], key: byt
 
 BAD_COMMANDS: list[tuple[str, TopicKind, Any, bytes | None, Problem, str]] = [
     ("no type", "profiles", {"id": "x"}, None, INVALID, "type: missing"),
-    ("unknown type", "profiles", {"type": "poool"}, None, INVALID, "type: 'poool' is none that profiles holds (pool, profile)"),
+    (
+        "unknown type",
+        "profiles",
+        {"type": "poool"},
+        None,
+        INVALID,
+        "type: 'poool' is none that profiles holds (pool, profile, deposit, key, call)",
+    ),
     ("type is no text", "profiles", {"type": ["pool"]}, None, INVALID, "type: a list is none that profiles holds"),
-    ("a pool set by a tenant", "orders", POOL, None, INVALID, "type: 'pool' is none that orders holds (it holds none yet)"),
+    ("a pool set by a tenant", "orders", POOL, None, INVALID, "type: 'pool' is none that orders holds (order, cancel, "),
     ("a pool in Avro by a tenant", "orders", encode(PoolCommand(**POOL)), None, UNKNOWN_SCHEMA, "which orders does not hold"),
     (
         "unknown policy",
