@@ -1,6 +1,6 @@
 """From what a book decided to what is written: order events, trades, settlements and the ledger's rows, each in its order.
 
-Every open order has one hold, under the id that it has in the book, and after every event it holds exactly what its open part can
+Every open order has one hold (`order_hold`), and after every event it holds exactly what its open part can
 cost: a sell its open tokens, a buy price x open and the larger of the two fees on it. A trade captures what it costs; what the
 buyer reserved beyond (a better price, a lower fee) is voided with it.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from processors.accounts import OPERATOR, POOL, escrow_account, tenant_account
 from processors.ledger import Ledger, PostingRow
-from processors.market.state import OPERATOR_TENANT, Instrument, parted
+from processors.market.state import OPERATOR_TENANT, Instrument, order_hold, parted
 from processors.orderbook import (
     Accepted,
     BookEvent,
@@ -154,6 +154,9 @@ class Outcome:
             )
         yield from posting_facts(stamp, pool, open_period, self.postings)
 
+    def _hold_id(self, in_book: str) -> str:
+        return order_hold(self.instrument.period, in_book)
+
     def _of(self, in_book: str) -> _Standing:
         found = self._standings.get(in_book)
         if found is None:
@@ -161,7 +164,7 @@ class Outcome:
         return found
 
     def _standing(self, order: Order) -> _Standing:
-        hold = self.ledger.holds.get(order.id)
+        hold = self.ledger.holds.get(self._hold_id(order.id))
         tif = TimeInForce.GTC if order.expire is None else TimeInForce.GTD  # no others rest
         return _Standing(
             *parted(order.id),
@@ -236,19 +239,22 @@ class Outcome:
         buyer, seller = account_of(row.buyer), account_of(row.seller)
         fees = row.buyer_fee + row.seller_fee
         earned = row.notional - row.seller_fee
+        hold_id = self._hold_id(buy_id)
         if self.present:
-            self._capture(buy, PostingRow(Entry.CAPTURE, Code.TRADE, MONEY, buy_id, buyer, seller, earned))
-            self._capture(buy, PostingRow(Entry.CAPTURE, Code.FEE, MONEY, buy_id, buyer, OPERATOR, fees))
+            self._capture(buy, PostingRow(Entry.CAPTURE, Code.TRADE, MONEY, hold_id, buyer, seller, earned))
+            self._capture(buy, PostingRow(Entry.CAPTURE, Code.FEE, MONEY, hold_id, buyer, OPERATOR, fees))
         else:
             escrow = escrow_account(self.instrument.period)
-            self._capture(buy, PostingRow(Entry.CAPTURE, Code.TRADE, MONEY, buy_id, buyer, escrow, earned + fees))
+            self._capture(buy, PostingRow(Entry.CAPTURE, Code.TRADE, MONEY, hold_id, buyer, escrow, earned + fees))
         if buy.order_type is not OrderType.MARKET:
             self._hold(buy_id, buy, self._need(buy))
 
     def _deliver(self, sell_id: str, sell: _Standing, row: TradeRow) -> None:
         """The seller's hold gives its tokens; those of a later period become the buyer's claim."""
         seller, buyer = account_of(row.seller), account_of(row.buyer)
-        self._capture(sell, PostingRow(Entry.CAPTURE, Code.TRADE, self.instrument.period, sell_id, seller, buyer, row.qty))
+        self._capture(
+            sell, PostingRow(Entry.CAPTURE, Code.TRADE, self.instrument.period, self._hold_id(sell_id), seller, buyer, row.qty)
+        )
 
     def _capture(self, order: _Standing, row: PostingRow) -> None:
         if not row.amount:
@@ -284,7 +290,7 @@ class Outcome:
         if change > 0 and order.side is Side.SELL:
             self.postings += grants(self.ledger, asset, owner, change)
         entry = Entry.HOLD if change > 0 else Entry.VOID
-        self.postings.append(PostingRow(entry, Code.ORDER, asset, in_book, owner, "", abs(change)))
+        self.postings.append(PostingRow(entry, Code.ORDER, asset, self._hold_id(in_book), owner, "", abs(change)))
 
     def _note(
         self, in_book: str, event: OrderEventKind, price: int, qty: int, *, reason: str = "", kept_priority: bool = False

@@ -111,6 +111,11 @@ def parted(in_book: str) -> tuple[str, str]:
     return tenant, order_id
 
 
+def order_hold(period: int, in_book: str) -> str:
+    """The id of an order's hold: ids are chosen anew in each instrument's book, the ledger is one for all of them."""
+    return f"{period}\n{in_book}"
+
+
 def offer_hold(tenant: str, transfer_id: str) -> str:
     """The id of the hold of an offered transfer; no order's, as it begins with a line feed twice."""
     return f"\n\n{tenant}\n{transfer_id}"
