@@ -37,6 +37,18 @@ SIGNING: Final = ("key", "seq", "signature")
 
 ONLY_OWNER = 0o600
 
+_SIGN_BIT = 2**255
+_PRIME = 2**255 - 19
+_WEAK_Y = frozenset(
+    {
+        *(0, 1, _PRIME - 1, _PRIME, _PRIME + 1),
+        int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"),
+        int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"),
+    }
+)
+"""The y of all points of order 1, 2, 4 and 8, in each way to write them. With such a key one signature fits any command, or one of
+eight: if an operator were talked into registering it, anyone could sign for its tenant. OpenSSL takes them."""
+
 
 class Objection(NamedTuple):
     """Why a command's signature is not accepted."""
@@ -76,9 +88,11 @@ def verify(command: TenantCommand) -> bool:
     if command.key is None or command.seq is None or command.signature is None:
         return False
     # The door has checked that both are base64 of 32 and 64 bytes; any 32 bytes parse, and fail below if they are no key.
-    parsed = Ed25519PublicKey.from_public_bytes(b64decode(command.key))
+    key = b64decode(command.key)
+    if int.from_bytes(key, "little") % _SIGN_BIT in _WEAK_Y:
+        return False
     try:
-        parsed.verify(b64decode(command.signature), canonical_form(command))
+        Ed25519PublicKey.from_public_bytes(key).verify(b64decode(command.signature), canonical_form(command))
     except InvalidSignature:
         return False
     return True

@@ -1,0 +1,72 @@
+"""Random commands of tenants, and how they look in every encoding that a door reads."""
+
+import json
+
+from hypothesis import strategies as st
+
+from schemas.market import INT64_MAX, MAX_MOMENT, TENANT_COMMANDS, OrderCommand
+from schemas.trading import OrderType, SelfTrade, Side, TimeInForce
+from streams.codecs import encode
+
+NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\u2028\u2029"), min_size=1, max_size=20)
+INT64 = st.integers(-INT64_MAX - 1, INT64_MAX)
+COUNTS = st.integers(0, INT64_MAX)
+PERIODS = COUNTS
+
+VALUES = {
+    **dict.fromkeys(("id", "pool", "tenant", "order", "to", "offered_by", "offer"), NAMES),
+    "period": PERIODS,
+    "side": st.sampled_from(Side),
+    "order_type": st.sampled_from(OrderType),
+    "tif": st.none() | st.sampled_from(TimeInForce),
+    "stp": st.sampled_from(SelfTrade),
+    "post_only": st.booleans(),
+    "expire": st.none() | st.integers(0, MAX_MOMENT),
+    "price": INT64,
+    **dict.fromkeys(("qty", "by", "tokens", "money", "for_tokens", "for_money"), INT64),
+}
+"""A field's valid values."""
+
+OPTIONAL = {(OrderCommand, "price")}
+SIGNING = {"key", "seq", "signature", "type"}
+
+
+def values_of(model, name):
+    """Valid values of a model's field."""
+    values = VALUES[name]
+    return values | st.none() if (model, name) in OPTIONAL else values
+
+
+def commands(models=TENANT_COMMANDS):
+    """Valid commands, unsigned; fields that have a default are there or not."""
+    return st.sampled_from(models).flatmap(
+        lambda model: st.fixed_dictionaries(
+            {name: values_of(model, name) for name, field in model.model_fields.items() if field.is_required()},
+            optional={
+                name: values_of(model, name)
+                for name, field in model.model_fields.items()
+                if not field.is_required() and name not in SIGNING
+            },
+        ).map(lambda fields: model(**fields))
+    )
+
+
+def encodings(command):
+    """(name, value, headers) of the command in each encoding; what stands in a CloudEvent's envelope is not in its data."""
+    fields = command.model_dump(mode="json")
+    bare = json.dumps(fields).encode()
+    rest = {name: value for name, value in fields.items() if name not in {"id", "tenant"}}
+    attributes = {"specversion": "1.0", "id": command.id, "source": "sdk", "subject": command.tenant}
+    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
+    untyped = {name: value for name, value in rest.items() if name != "type"}
+    yield "JSON", bare, []
+    yield "JSON without what is null", command.model_dump_json(exclude_none=True).encode(), []
+    yield (
+        "JSON without defaults",
+        command.model_dump_json(exclude_defaults=True)[:-1].encode() + f',"type":"{command.KIND}"}}'.encode(),
+        [],
+    )
+    yield "Avro", encode(command), []
+    yield "structured", json.dumps({**attributes, "type": f"io.bourse.{command.KIND}", "data": untyped}).encode(), []
+    yield "binary", json.dumps(rest, ensure_ascii=False).encode(), headers
+    yield "binary, Avro", encode(command), headers
