@@ -61,11 +61,8 @@ def encodings(command):
     untyped = {name: value for name, value in rest.items() if name != "type"}
     yield "JSON", bare, []
     yield "JSON without what is null", command.model_dump_json(exclude_none=True).encode(), []
-    yield (
-        "JSON without defaults",
-        command.model_dump_json(exclude_defaults=True)[:-1].encode() + f',"type":"{command.KIND}"}}'.encode(),
-        [],
-    )
+    said = command.model_dump(mode="json", exclude_defaults=True) | {"type": command.KIND}
+    yield "JSON without defaults", json.dumps(said).encode(), []
     yield "Avro", encode(command), []
     yield "structured", json.dumps({**attributes, "type": f"io.bourse.{command.KIND}", "data": untyped}).encode(), []
     yield "binary", json.dumps(rest, ensure_ascii=False).encode(), headers

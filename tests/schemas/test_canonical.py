@@ -158,17 +158,8 @@ def test_parts_of_a_command_are_signed_by_the_same_rule() -> None:
 def test_the_digest_tells_commands_and_signatures_apart() -> None:
     signed = OrderCommand.model_validate({**SIGNED, **ORDER})
     same = OrderCommand.model_validate({**SIGNED, **ORDER, "stp": "cancel_taker"})
-    others = [
-        signed.model_copy(update=change)
-        for change in (
-            {"signature": None},
-            {"signature": "C" * 85 + "A=="},
-            {"seq": 8},
-            {"qty": 6},
-            {"tenant": "acm"},
-            {"id": "o-"},
-        )
-    ]
+    changes = [{"signature": None}, {"signature": "C" * 85 + "A=="}, {"seq": 8}, {"qty": 6}, {"tenant": "acm"}, {"id": "o-"}]
+    others = [signed.model_copy(update=change) for change in changes]
     assert digest(signed) == digest(same)
     assert len({digest(signed), *map(digest, others)}) == 7
     assert [len(bytes.fromhex(digest(each))) for each in (signed, others[0])] == [16, 16]

@@ -83,7 +83,7 @@ class Formulas:
     @classmethod
     def times(cls, number: int, point: tuple[int, int]) -> tuple[int, int]:
         found = (0, 1)
-        for bit in bin(number)[2:]:
+        for bit in f"{number:b}":
             found = cls.add(found, found)
             if bit == "1":
                 found = cls.add(found, point)
@@ -298,8 +298,6 @@ def test_what_is_no_key_file_is_told(what: str, tmp_path: Path) -> None:
     }
     if what in texts:
         path.write_bytes(texts[what])
-    said = {"missing": "No such file", "another kind": "an Ed25519 key is needed"}.get(
-        what, "no private key in PEM without a password"
-    )
-    with pytest.raises(BadInput, match=said):
+    said = {"missing": "No such file", "another kind": "an Ed25519 key is needed"}
+    with pytest.raises(BadInput, match=said.get(what, "no private key in PEM without a password")):
         read_private_key(path)
