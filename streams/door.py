@@ -188,7 +188,11 @@ def _begun_object(value: bytes) -> Fields:
         found = from_json(value, allow_partial=True)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    if found and value[-1:].isdigit() and isinstance(next(reversed(found.values())), (int, float)):
+        found.popitem()  # its digits may have gone on
+    return found
 
 
 def _single_object(kind: TopicKind, value: bytes) -> Fields:
