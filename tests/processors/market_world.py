@@ -17,8 +17,8 @@ from schemas.market import (
 )
 
 KEY = "A" * 43 + "="
-OTHER_KEY = "B" * 43 + "="
-SIGNATURE = "C" * 86 + "=="
+OTHER_KEY = "E" * 43 + "="
+SIGNATURE = "Q" * 86 + "=="
 
 _ids = count()
 
