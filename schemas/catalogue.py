@@ -4,6 +4,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.facts import FACTS
 from schemas.journal import JOURNALLED
 from schemas.model import Event
+from schemas.outputs import OUTPUTS
 from schemas.published import PUBLISHED
 
 
@@ -15,4 +16,4 @@ def _by_kind(models: tuple[type[Event], ...]) -> dict[str, type[Event]]:
     return found
 
 
-EVENTS: dict[str, type[Event]] = _by_kind((*PUBLISHED, *JOURNALLED, *FACTS, DeadLetter))
+EVENTS: dict[str, type[Event]] = _by_kind((*PUBLISHED, *JOURNALLED, *FACTS, *OUTPUTS, DeadLetter))

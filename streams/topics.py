@@ -80,6 +80,8 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec("journal", count, kept),
         TopicSpec("facts", count, kept),
         TopicSpec("limits", count, latest),
+        # Who begins to follow it reads it whole, so that it is kept small: a busy book is written many times a second.
+        TopicSpec("market", count, {**latest, "segment.bytes": str(4 << 20), "min.cleanable.dirty.ratio": "0.1"}),
         TopicSpec("engine-state-changelog", count, latest),
         TopicSpec("dead-letters", count, {**kept, "retention.ms": str(30 * DAY_MS)}),
         # Whoever owns its one partition is the clock; it holds nothing that has to last.

@@ -157,6 +157,8 @@ def _engine(app: faust.App, settings: Settings) -> None:
         table,
         journal=settings.topic("journal"),
         facts=settings.topic("facts"),
+        limits=settings.topic("limits"),
+        market=settings.topic("market"),
         snapshot_every_ms=int(settings.snapshot_every_s * 1000),
     )
     _consume(app, [settings.topic("journal")], role.take)

@@ -1,0 +1,57 @@
+"""What the engine tells besides facts: the newest value of each key on a compacted topic (spec/interface.md, "Topics").
+
+A value is computed from the engine's state, so one may come twice, and may skip what lay between. After a crash, or while a
+partition changes its owner, an older value can follow a newer one: a reader keeps the one with the highest `journal_offset`.
+"""
+
+from typing import Annotated, ClassVar
+
+from schemas.model import Event
+from schemas.units import Label, Number, Offset, Period, PoolId, Seconds, TenantId, TokenSum, Unit
+
+Prices = list[Annotated[int, Unit("nanocredits per token")]]
+Quantities = list[Annotated[int, Unit("tokens")]]
+
+
+class Limit(Event):
+    """What a tenant may use in each period from `period` on, until the next value. Key: `output_key(pool, tenant)`."""
+
+    KIND: ClassVar[str] = "limit"
+
+    pool: PoolId
+    tenant: TenantId
+    period: Period
+    period_s: Seconds
+    """A period begins at a multiple of its length."""
+    tokens: TokenSum
+    """Base, surplus and what was bought, less what was sold and what is offered for sale. What was used is not taken off."""
+    journal_offset: Offset
+
+
+class Depth(Event):
+    """An instrument's book as everybody may see it: best prices first. Key: `output_key(pool, period)`; no value: it has closed."""
+
+    KIND: ClassVar[str] = "depth"
+
+    pool: PoolId
+    period: Period
+    phase: Label
+    """continuous or auction."""
+    last_price: Number | None
+    """Of the last trade, nanocredits per token."""
+    volume: TokenSum
+    """Tokens traded so far."""
+    bid_price: Prices
+    bid_qty: Quantities
+    """Tokens that all orders of the level want together."""
+    ask_price: Prices
+    ask_qty: Quantities
+    journal_offset: Offset
+
+
+def output_key(pool: str, part: str | int) -> bytes:
+    """`pool/tenant` or `pool/period`. A slash in a pool's id is written %2F (and % as %25): the first one parts the two."""
+    return f"{pool.replace('%', '%25').replace('/', '%2F')}/{part}".encode()
+
+
+OUTPUTS: tuple[type[Event], ...] = (Limit, Depth)
