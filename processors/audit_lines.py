@@ -74,10 +74,12 @@ class Checkpoint(NamedTuple):
     """A moment at which everything fits together, and optionally all balances and holds that somebody says stand then.
 
     Attributes:
+        closed: the period that closed now: neither it nor an earlier one may leave anything behind.
         balances: (asset, owner, balance) of all accounts that are not at zero.
         holds: (id, asset, owner, amount) of all holds.
     """
 
+    closed: int | None = None
     balances: Iterable[tuple[int, str, int]] | None = None
     holds: Iterable[tuple[str, int, str, int]] | None = None
     at: At | None = None
@@ -125,6 +127,8 @@ class Fault(StrEnum):
     """An asset's debits (expected) and credits (found)."""
     TOKENS_NOT_CONSERVED = "tokens_not_conserved"
     """What was granted less what was given back, and what owners hold."""
+    LEFT_BEHIND = "left_behind"
+    """An account of a closed period's tokens, or its escrow, is not at zero; found: its balance."""
     BALANCE_DIFFERS = "balance_differs"
     """What the postings make of an account, and what was declared."""
     DECLARED_HOLD_DIFFERS = "declared_hold_differs"

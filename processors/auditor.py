@@ -3,7 +3,8 @@
 It shares no code with the ledger, the book or the engine: it reads postings and order events as lines in the order in which they
 were decided. After every posting no account may be overdrawn, and every capture or void belongs to a hold of which enough is left.
 After every journal record (its facts belong together) holds equal what open orders and offers bind. At checkpoints, as periods
-close, that is so of all holds, debits equal credits, and tokens are where they went: granted = held by owners + given back.
+close, that is so of all holds, debits equal credits, tokens are where they went (granted = held by owners + given back), and the
+closed period leaves nothing behind.
 
 Nothing that a line says makes it raise. Memory: 250 bytes an account that is not at zero, 450 an open order with its hold, 120 each
 of the newest million ids of transfers: 25 MB for 100,000 tenants, 450 MB for 1,000,000 resting orders. Time: 5 µs a line.
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from processors.audit_accounts import Account, is_placed, may_be_below_zero, period_of
 from processors.audit_lines import (
     KEPT_FINDINGS,
     At,
@@ -34,31 +36,8 @@ from schemas.ledgering import MONEY
 KEPT_IDS = 1_000_000
 """Newest ids of posts among which each must be the only one."""
 
-Account = tuple[int, str]
-
 Bound = tuple[int, str, int]
 """(asset, owner, amount): what is held, or what an order or offer binds."""
-
-_TRADERS = frozenset({"tenant", "operator"})
-_PLACES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
-    "allocation": (frozenset({"billed"}), frozenset({"operator"})),
-    "deposit": (frozenset({"bank"}), frozenset({"tenant"})),
-    "withdrawal": (frozenset({"tenant"}), frozenset({"bank"})),
-    "trade": (_TRADERS, _TRADERS | {"escrow"}),
-    "fee": (_TRADERS, frozenset({"operator"})),
-    "transfer": (_TRADERS, _TRADERS),
-    "grant": (frozenset({"pool"}), _TRADERS),
-    "return": (_TRADERS, frozenset({"pool"})),
-    "delivery": (frozenset({"escrow"}), _TRADERS),
-    "refund": (frozenset({"escrow"}), _TRADERS),
-}
-"""Between which kinds of accounts a posting of a code goes."""
-
-_TOKEN_CODES = frozenset({"trade", "transfer", "grant", "return"})
-_MONEY_CODES = frozenset(_PLACES) - {"grant", "return"}
-
-_OVERDRAWN = frozenset({"bank", "pool", "billed"})
-"""Kinds of accounts that may stand below zero."""
 
 
 def audit(lines: Iterable[Line]) -> Report:
@@ -125,6 +104,8 @@ class Auditor:
         self._newly_differing: set[str] = set()
         """Those of them that this record changed."""
         self._assets: dict[int, _Asset] = {}
+        self._passing: dict[int, set[Account]] = {}
+        """By period, accounts that are not at zero and must be when it has closed: its tokens, and its escrow."""
         self._ids: OrderedDict[bytes, None] = OrderedDict()
 
     def take(self, line: Line) -> None:
@@ -191,7 +172,7 @@ class Auditor:
                 self._find(Fault.MALFORMED, shown("credit", line.credit), line.asset, found=line.amount)
             return
         self._change((line.asset, line.credit), line.amount, 0)
-        if not _placed(line):
+        if not is_placed(line):
             self._find(Fault.MISPLACED, f"{line.code} from {line.debit!r} to {line.credit!r}", line.asset, found=line.amount)
         elif line.code == "grant":
             self._assets[line.asset].granted += line.amount
@@ -235,14 +216,26 @@ class Auditor:
             return
         before = self._balances.get(account, 0) - self._held.get(account, 0)
         _add(self._balances, account, amount)
+        self._note_passing(account)
         _add(self._held, account, held)
-        if before + amount - held < 0 <= before and _kind(owner) not in _OVERDRAWN:
+        if before + amount - held < 0 <= before and not may_be_below_zero(owner):
             self._find(Fault.BELOW_ZERO, owner, asset, found=before + amount - held)
         sums = self._assets.setdefault(asset, _Asset())
         sums.debits += max(-amount, 0)
         sums.credits += max(amount, 0)
         if owner != "pool":
             sums.owned += amount
+
+    def _note_passing(self, account: Account) -> None:
+        period = period_of(account)
+        if period is None:
+            return
+        if account in self._balances:
+            self._passing.setdefault(period, set()).add(account)
+        elif period in self._passing:
+            self._passing[period].discard(account)
+            if not self._passing[period]:
+                del self._passing[period]
 
     def _take_order(self, line: OrderLine) -> None:
         if line.event == "rejected":
@@ -310,6 +303,8 @@ class Auditor:
                 self._find(Fault.TOKENS_NOT_CONSERVED, "asset", asset, expected=sums.granted - sums.given_back, found=sums.owned)
             if sums.over():
                 del self._assets[asset]
+        if line.closed is not None:
+            self._judge_closed(line.closed)
         if line.balances is not None:
             self._judge_balances(line.balances)
         if line.holds is not None:
@@ -325,6 +320,14 @@ class Auditor:
             elif held is not None:
                 self._find(Fault.HOLD_WITHOUT_ORDER, hold, held[0], found=held[2])
         self._newly_differing.clear()
+
+    def _judge_closed(self, closed: int) -> None:
+        if type(closed) is not int:
+            self._find(Fault.MALFORMED, shown("closed", closed))
+            return
+        for period in sorted(period for period in self._passing if period <= closed):
+            for asset, owner in sorted(self._passing[period]):
+                self._find(Fault.LEFT_BEHIND, owner, asset, found=self._balances[asset, owner])
 
     def _judge_balances(self, declared: Iterable[tuple[int, str, int]]) -> None:
         stated: dict[Account, int] = {}
@@ -362,18 +365,3 @@ def _add(amounts: dict[Account, int], account: Account, amount: int) -> None:
         amounts[account] = total
     else:
         amounts.pop(account, None)
-
-
-def _kind(owner: str) -> str:
-    """What an account is; "" if it is nothing that the market knows."""
-    head, slash, name = owner.partition("/")
-    if slash:
-        return head if name and head in {"tenant", "billed", "escrow"} else ""
-    return owner if owner in {"bank", "pool", "operator"} else ""
-
-
-def _placed(line: PostingLine) -> bool:
-    """Whether a posting of this code goes between such accounts."""
-    givers, takers = _PLACES.get(line.code, (frozenset(), frozenset()))
-    known = line.code in (_MONEY_CODES if line.asset == MONEY else _TOKEN_CODES)
-    return known and line.debit != line.credit and _kind(line.debit) in givers and _kind(line.credit) in takers

@@ -102,7 +102,7 @@ def test_a_row_has_a_finding_if_and_only_if_the_ledger_refuses_it(rows):
             assert counts[FOUND_AS[status]], (row, status, counts)
     # Nothing that was recorded belongs to an order: every hold that is left is found.
     state = dump(ledger)
-    assert audit([*told, Checkpoint(state.accounts, state.holds)]).counts == (
+    assert audit([*told, Checkpoint(None, state.accounts, state.holds)]).counts == (
         {Fault.HOLD_WITHOUT_ORDER: len(state.holds)} if state.holds else {}
     )
 
@@ -348,6 +348,11 @@ SELL = OrderLine("accepted", "s", BEN, 5, "sell", 7, 20, 20)
             [Checkpoint(balances=[(4, BEN, 6)])],
             "balance_differs: tenant/ben, tokens of 4, expected 0, found 6 (line 1)",
         ),
+        ([GRANT, Checkpoint(closed=4), Checkpoint(closed=5)], "left_behind: pool, tokens of 5, found -40 (line 3)"),
+        (
+            [DEPOSIT, post(ANN, "escrow/5", 8), Checkpoint(closed=4), Checkpoint(closed=6)],
+            "left_behind: escrow/5, money, found 8 (line 4)",
+        ),
         ([Checkpoint(holds=[("h", MONEY, ANN, 6)])], "declared_hold_differs: h, expected 0, found 6 (line 1)"),
         (
             [line(DEPOSIT, (7, 0, 0)), line(DEPOSIT, (7, 0, 2))],
@@ -375,6 +380,21 @@ def test_tokens_come_from_grants_alone_and_go_back():
     assert faults(GRANT, post(BEN, "pool", 40, asset=5, code=Code.RETURN), Checkpoint(balances=[])) == {}
     for stray in (GRANT._replace(code="trade"), spent._replace(code="trade")):
         assert faults(GRANT, stray, Checkpoint()) == {Fault.MISPLACED: 1, Fault.TOKENS_NOT_CONSERVED: 1}
+
+
+def test_a_closed_period_leaves_nothing_behind():
+    back = post(BEN, "pool", 40, asset=5, code=Code.RETURN)
+    escrow = [DEPOSIT, post(ANN, "escrow/5", 8), post("escrow/5", BEN, 8, code=Code.DELIVERY)]
+    assert faults(GRANT, *escrow, back, Checkpoint(closed=5), Checkpoint(closed=9)) == {}
+    assert faults(GRANT, *escrow[:2], Checkpoint(closed=5), Checkpoint(closed=9)) == {Fault.LEFT_BEHIND: 6}
+    assert faults(DEPOSIT, post(ANN, "escrow/x", 8), Checkpoint(closed=5)) == {}
+
+
+def test_more_than_was_held_uses_the_hold_up():
+    rows = [DEPOSIT, hold("h", ANN, 600), capture("h", ANN, BEN, 400), capture("h", ANN, BEN, 400)]
+    assert faults(*rows, Checkpoint(None, [(MONEY, "bank", -1000), (MONEY, ANN, 200), (MONEY, BEN, 800)], [])) == {
+        Fault.HOLD_EXCEEDED: 1
+    }
 
 
 def test_a_buy_binds_what_its_open_tokens_can_cost():
@@ -428,7 +448,7 @@ def test_nothing_that_a_line_says_makes_it_raise(data):
         line(hold("b", ANN, 140)),
         BUY,
         OfferLine("o", BEN, 5, 6),
-        Checkpoint([(MONEY, ANN, 1000)], [("b", MONEY, ANN, 140)]),
+        Checkpoint(3, [(MONEY, ANN, 1000)], [("b", MONEY, ANN, 140)]),
     ]
     for _ in range(8):
         each = data.draw(st.sampled_from(lines))
@@ -459,6 +479,7 @@ def test_nothing_that_a_line_says_makes_it_raise(data):
         (BUY._replace(side=""), "side: ''"),
         (BUY._replace(open=-1), "open: -1"),
         (OfferLine("o", None, 5, 6), "owner: None"),
+        (Checkpoint(closed="5"), "closed: '5'"),
         (Checkpoint(balances=[(MONEY, ANN)]), f"balances: (-1, '{ANN}')"),
         (Checkpoint(balances=[(MONEY, ANN, 0), "x" * 200]), "balances: '" + "x" * 99),
         (Checkpoint(holds=[(MONEY, ANN, "h", 0)]), f"holds: (-1, '{ANN}', 'h', 0)"),
@@ -487,9 +508,9 @@ def test_what_is_over_is_forgotten():
             OrderLine("cancelled", key, BEN, period, "sell", 1, 9, 0),
             void(key, BEN, 9, asset=period),
             post(BEN, "pool", 9, asset=period, code=Code.RETURN),
-            Checkpoint([], []),
+            Checkpoint(period, [], []),
         ):
             auditor.take(PostingLine(*each) if isinstance(each, PostingRow) else each)
     assert auditor.report.clean
-    kept = ("_balances", "_held", "_holds", "_orders", "_bound", "_differing", "_newly_differing", "_assets")
+    kept = ("_balances", "_held", "_holds", "_orders", "_bound", "_differing", "_newly_differing", "_assets", "_passing")
     assert [len(getattr(auditor, name)) for name in kept] == [0] * len(kept)

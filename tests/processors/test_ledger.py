@@ -337,7 +337,7 @@ TestLedgerAgainstModel.settings = settings(max_examples=60, stateful_step_count=
 
 # Long random runs
 
-OPERATIONS = int(os.environ.get("BOURSE_LEDGER_OPERATIONS", "60000"))
+OPERATIONS = int(os.environ.get("BOURSE_LEDGER_OPERATIONS", "40000"))
 """`BOURSE_LEDGER_OPERATIONS=1000000` takes half a minute."""
 
 
