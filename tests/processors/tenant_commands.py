@@ -1,40 +1,44 @@
 """Random commands of tenants, and how they look in every encoding that a door reads."""
 
 import json
+from enum import StrEnum
 
 from hypothesis import strategies as st
 
-from schemas.market import INT64_MAX, MAX_MOMENT, TENANT_COMMANDS, OrderCommand
-from schemas.trading import OrderType, SelfTrade, Side, TimeInForce
+from schemas.market import INT64_MAX, MAX_MOMENT, TENANT_COMMANDS
+from schemas.model import Event
+from schemas.shape import shapes
 from streams.codecs import encode
 
-NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\u2028\u2029"), min_size=1, max_size=20)
+NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\u2028\u2029"), min_size=1, max_size=16)
 INT64 = st.integers(-INT64_MAX - 1, INT64_MAX)
-COUNTS = st.integers(0, INT64_MAX)
-PERIODS = COUNTS
 
-VALUES = {
-    **dict.fromkeys(("id", "pool", "tenant", "order", "to", "offered_by", "offer"), NAMES),
-    "period": PERIODS,
-    "side": st.sampled_from(Side),
-    "order_type": st.sampled_from(OrderType),
-    "tif": st.none() | st.sampled_from(TimeInForce),
-    "stp": st.sampled_from(SelfTrade),
-    "post_only": st.booleans(),
-    "expire": st.none() | st.integers(0, MAX_MOMENT),
-    "price": INT64,
-    **dict.fromkeys(("qty", "by", "tokens", "money", "for_tokens", "for_money"), INT64),
+WIDE = {
+    "period": st.integers(0, INT64_MAX),
+    "expire": st.integers(0, MAX_MOMENT),
+    **dict.fromkeys(("price", "qty", "by", "tokens", "money", "for_tokens", "for_money"), INT64),
 }
-"""A field's valid values."""
+"""All values that a field of this name may have; of the other integers some small ones do."""
 
-OPTIONAL = {(OrderCommand, "price")}
+BY_TYPE = ((bool, st.booleans()), (int, st.integers(1, 60)), (str, NAMES))
 SIGNING = {"key", "seq", "signature", "type"}
 
 
 def values_of(model, name):
     """Valid values of a model's field."""
-    values = VALUES[name]
-    return values | st.none() if (model, name) in OPTIONAL else values
+    shape = next(shape for shape in shapes(model) if shape.name == name)
+    values = WIDE[name] if name in WIDE else _of_type(shape.base)
+    if shape.listed:
+        values = st.lists(values, max_size=3)
+    return values | st.none() if shape.nullable else values
+
+
+def _of_type(base):
+    if issubclass(base, StrEnum):
+        return st.sampled_from(base)
+    if issubclass(base, Event):
+        return st.fixed_dictionaries({name: values_of(base, name) for name in base.model_fields}).map(lambda fields: base(**fields))
+    return next(values for kind, values in BY_TYPE if issubclass(base, kind))
 
 
 def commands(models=TENANT_COMMANDS):
