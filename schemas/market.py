@@ -8,10 +8,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from schemas.bots import BotSettings, Condition
 from schemas.model import Event
 from schemas.trading import (
+    INT64_MAX,
+    OrderPrice,
     OrderType,
     OrderTypeName,
+    Quantity,
     SelfTrade,
     SelfTradeName,
     SideName,
@@ -19,17 +23,6 @@ from schemas.trading import (
 )
 from schemas.units import Count, EventId, Label, Period, PoolId, Store, TenantId, Time, Unit
 
-INT64_MAX = 2**63 - 1
-
-Quantity = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX, strict=True), Unit("tokens"), Store("Int64", "T64, ZSTD(1)")]
-"""Tokens of an order. Any int64 passes the door, so that the book can say what is wrong with it (`invalid_qty`)."""
-
-OrderPrice = Annotated[
-    int, Field(ge=-INT64_MAX - 1, le=INT64_MAX, strict=True), Unit("nanocredits per token"), Store("Int64", "T64, ZSTD(1)")
-]
-"""Price of an order, judged by the book."""
-
-Amount = Annotated[Count, Unit("nanocredits"), Store("Int64")]
 Sequence = Annotated[Count, Unit("grows with each command signed with the same key"), Store("Int64")]
 # The last character of base64 holds bits that mean nothing: they must be zero, so that a key or signature has one text only.
 PublicKey = Annotated[
@@ -148,6 +141,16 @@ class AcceptCommand(TenantCommand):
     period: Period
     offered_by: TenantId
     offer: EventId
+
+
+class BotCommand(BotSettings, TenantCommand):
+    """A tenant sets a trading bot: new, or in place of the one of this name, which takes its orders back first."""
+
+    KIND: ClassVar[str] = "bot"
+
+    type: Annotated[Literal["bot"], Unit("bot"), Store("LowCardinality(String)")] = "bot"
+    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(default_factory=list)
+    """It acts only where all of them hold; where one does not, it takes its orders back."""
 
 
 class DepositCommand(Event):

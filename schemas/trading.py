@@ -3,7 +3,21 @@
 from enum import StrEnum
 from typing import Annotated
 
-from schemas.units import Store, Unit
+from pydantic import Field
+
+from schemas.units import Count, Store, Unit
+
+INT64_MAX = 2**63 - 1
+
+Quantity = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX, strict=True), Unit("tokens"), Store("Int64", "T64, ZSTD(1)")]
+"""Tokens of an order. Any int64 passes the door, so that the book can say what is wrong with it (`invalid_qty`)."""
+
+OrderPrice = Annotated[
+    int, Field(ge=-INT64_MAX - 1, le=INT64_MAX, strict=True), Unit("nanocredits per token"), Store("Int64", "T64, ZSTD(1)")
+]
+"""Price of an order, judged by the book."""
+
+Amount = Annotated[Count, Unit("nanocredits"), Store("Int64")]
 
 
 class Side(StrEnum):
