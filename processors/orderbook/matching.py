@@ -13,7 +13,7 @@ Where the spec is silent:
 
 from collections.abc import Callable, Iterable
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 from processors.orderbook.book import Book, BrokenBookError
 from processors.orderbook.checks import (
@@ -73,10 +73,10 @@ def _new(book: Book, op: New) -> list[BookEvent]:
         return [accepted, Rested(op.id)]
     if op.post_only and book.opposite(op.side).crosses(limit):
         return [Rejected(op.id, Reject.POST_ONLY_WOULD_CROSS, "price")]
-    swept = _sweep(op.id, op.acct, op.stp, op.qty, book.opposite(op.side).met(limit))
-    if tif == TimeInForce.FOK and swept.traded < op.qty:
+    events, open_qty, traded = _sweep(op.id, op.acct, op.stp, op.qty, book.opposite(op.side).met(limit))
+    if traded < op.qty and tif == TimeInForce.FOK:
         return [Rejected(op.id, Reject.FOK_NOT_FILLABLE, "qty")]
-    return [accepted, *swept.events, *_left_over(op.id, swept.open, tif)]
+    return [accepted, *events, *_left_over(op.id, open_qty, tif)]
 
 
 def _cancel(book: Book, op: Cancel) -> list[BookEvent]:
@@ -108,21 +108,17 @@ def _replace(book: Book, op: Replace) -> list[BookEvent]:
     replaced = Replaced(op.id, op.price, op.qty, kept_priority=False)
     if book.phase == AUCTION:
         return [replaced, Rested(op.id)]
-    swept = _sweep(op.id, order.acct, order.stp, op.qty - order.filled, book.opposite(order.side).met(op.price))
+    events, open_qty, _ = _sweep(op.id, order.acct, order.stp, op.qty - order.filled, book.opposite(order.side).met(op.price))
     # An order that could be replaced was resting, so that what is left of it rests again.
-    return [replaced, *swept.events, *_left_over(op.id, swept.open, TimeInForce.GTC)]
+    return [replaced, *events, *_left_over(op.id, open_qty, TimeInForce.GTC)]
 
 
-class _Swept(NamedTuple):
-    """What a taker did to the orders that it met, what it has open after that, and what of it traded."""
+def _sweep(taker: str, acct: str, stp: SelfTrade, qty: int, makers: Iterable[Order]) -> tuple[list[BookEvent], int, int]:
+    """Trades with makers in their order until nothing is open; of own orders, only those that it reaches count.
 
-    events: list[BookEvent]
-    open: int
-    traded: int
-
-
-def _sweep(taker: str, acct: str, stp: SelfTrade, qty: int, makers: Iterable[Order]) -> _Swept:
-    """Trades with makers in their order until nothing is open. Of own orders, only those that it reaches count."""
+    Returns:
+        What happens, what is open after it, and how much trades.
+    """
     events: list[BookEvent] = []
     open_qty, traded = qty, 0
     for maker in makers:
@@ -140,7 +136,7 @@ def _sweep(taker: str, acct: str, stp: SelfTrade, qty: int, makers: Iterable[Ord
         if off_taker:
             events.append(Cancelled(taker, off_taker, CancelReason.SELF_TRADE))
             open_qty -= off_taker
-    return _Swept(events, open_qty, traded)
+    return events, open_qty, traded
 
 
 def _self_trade(stp: SelfTrade, maker: int, taker: int) -> tuple[int, int]:

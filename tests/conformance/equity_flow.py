@@ -56,7 +56,7 @@ def messages(scenario: str, orders: int = ORDERS, seed: int = SEED) -> Iterator[
 
 
 def _placed(scenario: str, orders: int, random: np.random.RandomState) -> tuple[list[int], list[int], list[int]]:
-    """Sides, prices and quantities of the new orders before they are shuffled. Four draws each: two for the mid, level, quantity."""
+    """Sides, prices and quantities of the new orders before they are shuffled. Draws of each: two for the mid, level, quantity."""
     draws = random.random_sample((orders, 4))
     sides = (np.arange(orders) >= orders // 2).astype(int)
     away = np.minimum(np.searchsorted(_depth(), draws[:, 2] * _depth()[-1]), DEEPEST) + 1
