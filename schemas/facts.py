@@ -262,7 +262,13 @@ class Postings(Fact):
     KIND: ClassVar[str] = "postings"
     VERSION: ClassVar[int] = 2
     TABLE: ClassVar[Table | None] = fact_table(
-        "ledger", "one posting: what one account paid another, or set aside", "pool", "period", "debit_account", "credit_account"
+        # In the order of the journal, in which it is audited: `period` never falls along it.
+        "ledger",
+        "one posting: what one account paid another, or set aside",
+        "pool",
+        "period",
+        "journal_offset",
+        "fact_index",
     )
 
     period: Period

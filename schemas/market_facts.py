@@ -89,6 +89,14 @@ class BookPhase(Fact):
     """An instrument began, or its book's clock, phase and reference price changed, or it closed with its period."""
 
     KIND: ClassVar[str] = "book_phase"
+    TABLE: ClassVar[Table | None] = fact_table(
+        "instruments",
+        "one change of an instrument: it began, its clock or phase changed, or it closed",
+        "pool",
+        "period",
+        "journal_offset",
+        "fact_index",
+    )
     CLOSED: ClassVar[str] = "closed"
 
     period: Period

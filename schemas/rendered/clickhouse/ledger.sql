@@ -20,8 +20,8 @@ CREATE TABLE IF NOT EXISTS `bourse`.`ledger_landed`
 )
 ENGINE = ReplacingMergeTree(`landed_first`)
 PARTITION BY toYYYYMM(landed_at)
-PRIMARY KEY (`pool`, `period`, `debit_account`, `credit_account`)
-ORDER BY (`pool`, `period`, `debit_account`, `credit_account`, `topic`, `partition`, `journal_offset`, `fact_index`, `record_row`)
+PRIMARY KEY (`pool`, `period`, `journal_offset`, `fact_index`)
+ORDER BY (`pool`, `period`, `journal_offset`, `fact_index`, `topic`, `partition`, `record_row`)
 COMMENT 'one posting: what one account paid another, or set aside: every landed copy; query ledger instead';
 ALTER TABLE `bourse`.`ledger_landed`
     ADD COLUMN IF NOT EXISTS `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition' CODEC(ZSTD(1)) FIRST,

@@ -1,0 +1,173 @@
+"""The market's views in a real ClickHouse, against what the engine and the facts say, with every row landed twice."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+
+import pytest
+from busy_market import TENANTS, busy
+from journal_world import of_kind
+from landed_world import land
+
+from processors.market.state import parted
+from schemas.clickhouse_views import views
+from schemas.market_facts import Deliveries, Settlements, Trades, TransferEvents
+from streams.clickhouse import connect
+from streams.settings import Settings
+
+MINUTE = 60_000
+
+
+@pytest.fixture(scope="module")
+def world():
+    world = busy(7, periods=5)
+    assert sum(sum(fact.shortfall) for fact in of_kind(world.facts, Deliveries)), "nothing was short"
+    return world
+
+
+@pytest.fixture(scope="module")
+def client(clickhouse, tmp_path_factory, world):
+    database = f"views_{uuid.uuid4().hex[:8]}"
+    settings = Settings(home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=database)
+    client = connect(settings)
+    client.command(f"CREATE DATABASE {database}")
+    client.database = database
+    land(settings, [world], copies=2)
+    yield client
+    client.command(f"DROP DATABASE {database}")
+    client.close()
+
+
+def rows(client, query, **parameters):
+    return [tuple(row) for row in client.query(query, parameters=parameters).result_rows]
+
+
+def test_every_row_is_there_twice_and_is_seen_once(client, world):
+    trades = sum(len(fact.number) for fact in of_kind(world.facts, Trades))
+    assert trades > 20
+    assert rows(client, "SELECT count() FROM trades") == [(trades,)]
+    assert rows(client, "SELECT count() FROM trades_landed")[0][0] in {trades, 2 * trades}  # merged already, or not yet
+
+
+def test_open_orders_are_those_of_the_books(client, world):
+    expected = sorted(
+        (period, *parted(order.id), str(order.side), order.price, order.open, order.filled)
+        for period, instrument in world.market.instruments.items()
+        for order in instrument.book.orders.values()
+    )
+    assert len(expected) > 10
+    found = rows(client, "SELECT period, tenant, order_id, side, price, open, filled, qty FROM open_orders WHERE pool = 'llm'")
+    assert sorted(row[:-1] for row in found) == expected
+    assert all(qty >= left + filled for *_, left, filled, qty in found)
+
+
+def test_balances_are_those_of_the_ledger(client, world):
+    ledger = world.market.ledger
+    expected = {account: (standing.balance, standing.held) for account, standing in ledger.standings.items()}
+    found = rows(client, "SELECT asset, account, balance, held, available, debits, credits FROM balances WHERE pool = 'llm'")
+    assert {(asset, account): (balance, held) for asset, account, balance, held, *_ in found if balance or held} == expected
+    assert all(available == balance - held and balance == paid_in - paid for *_, balance, held, available, paid, paid_in in found)
+    totals = defaultdict(int)
+    for asset, _, balance, *_ in found:
+        totals[asset] += balance
+    assert not any(totals.values())
+
+
+def test_positions_are_what_was_traded_and_transferred(client, world):
+    expected = defaultdict(lambda: defaultdict(int))
+    for fact in of_kind(world.facts, Settlements):
+        earned = "earned" if fact.kind == "delivered" else "to_earn"
+        for buyer, seller, tokens, paid, gets, fees in zip(
+            fact.buyer, fact.seller, fact.tokens, fact.paid, fact.earned, fact.fees, strict=True
+        ):
+            add(expected[fact.period, buyer], bought=tokens, paid=paid)
+            add(expected[fact.period, seller], sold=tokens, **{earned: gets})
+            if fees:
+                add(expected[fact.period, ""], **{earned: fees})
+    for fact in of_kind(world.facts, TransferEvents):
+        if fact.event[0] in {"done", "accepted"}:
+            moved = fact.tokens[0] - fact.for_tokens[0]
+            add(expected[fact.period, fact.tenant[0]], transferred=-moved)
+            add(expected[fact.period, fact.to[0]], transferred=moved)
+    for fact in of_kind(world.facts, Deliveries):
+        for tenant, earned, refunded, shortfall in zip(fact.tenant, fact.earned, fact.refunded, fact.shortfall, strict=True):
+            position = expected[fact.period, tenant]
+            position["to_earn"] = 0
+            add(position, earned=earned, refunded=refunded, shortfall=shortfall)
+    names = ("bought", "sold", "transferred", "paid", "earned", "refunded", "shortfall")
+    for position in expected.values():
+        position["earned"] += position.pop("to_earn", 0)
+    found = rows(client, f"SELECT period, tenant, {', '.join(names)}, net FROM positions WHERE pool = 'llm'")
+    told = {(period, tenant): tuple(values) for period, tenant, *values, _ in found if any(values)}
+    assert told == {key: values for key, each in expected.items() if any(values := tuple(each[name] for name in names))}
+    assert all(net == bought - sold + transferred for *_, bought, sold, transferred, _, _, _, _, net in found)
+
+
+def add(position, **amounts):
+    for name, amount in amounts.items():
+        position[name] += amount
+
+
+def test_positions_hold_what_the_engine_holds(client, world):
+    ledger = world.market.ledger
+    periods = sorted(world.market.instruments)
+    held = {(period, name): ledger.held(period, f"tenant/{name}") for period in periods for name in TENANTS}
+    found = rows(client, "SELECT period, tenant, held_tokens, open_sell FROM positions WHERE pool = 'llm' AND tenant != ''")
+    assert {(period, tenant): tokens for period, tenant, tokens, _ in found if tokens} == {
+        key: tokens for key, tokens in held.items() if tokens
+    }
+    assert any(tokens > offered for *_, tokens, offered in found), "no exchange is offered"
+
+
+def test_candles_are_those_of_the_trades(client, world):
+    expected = {}
+    for fact in of_kind(world.facts, Trades):
+        for price, qty in zip(fact.price, fact.qty, strict=True):
+            candle = expected.setdefault((fact.period, fact.time // MINUTE * MINUTE), [price, price, price, price, 0, 0, 0])
+            candle[1:4] = max(candle[1], price), min(candle[2], price), price
+            candle[4:] = candle[4] + qty, candle[5] + price * qty, candle[6] + 1
+    found = rows(
+        client,
+        "SELECT period, toUnixTimestamp(minute) * 1000, open, high, low, close, volume, value, trades "
+        "FROM candles WHERE pool = 'llm'",
+    )
+    assert {(period, minute): values for period, minute, *values in found} == expected
+    assert any(high > low for _, _, _, high, low, *_ in found)
+
+
+def test_every_column_says_what_it_is_and_has_the_stated_type(client):
+    for view in views(client.database):
+        stated = [(column.name, column.clickhouse_type, column.comment) for column in view.columns]
+        described = rows(
+            client,
+            "SELECT name, type, comment FROM system.columns WHERE database = currentDatabase() AND table = {t:String} "
+            "ORDER BY position",
+            t=view.name,
+        )
+        assert described == stated
+        assert all(comment for *_, comment in described)
+        assert client.query(f"SELECT * FROM {view.name} LIMIT 1").column_names == tuple(column.name for column in view.columns)
+        client.command(view.sql)  # making it again changes nothing
+
+
+@pytest.mark.parametrize("view", ["open_orders", "positions", "candles"])
+def test_one_instrument_reads_only_its_range(client, view):
+    """Every read of a table is narrowed by the primary key to the pool and the period."""
+    plan = "\n".join(
+        line for (line,) in rows(client, f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE pool = 'llm' AND period = 7")
+    )
+    reads = plan.split("ReadFromMergeTree")[1:]
+    assert reads
+    for read in reads:
+        condition = read.partition("PrimaryKey")[2].partition("Condition:")[2].partition("\n")[0]
+        assert "period in [7, 7]" in condition, read
+        assert "pool in ['llm', 'llm']" in condition, read
+
+
+@pytest.mark.parametrize("table", ["ledger", "orders", "transfers"])
+def test_a_stretch_of_the_journal_is_found_by_an_index(client, table):
+    query = f"SELECT count() FROM {table} WHERE pool = 'llm' AND journal_offset > 5 AND journal_offset <= 9"
+    plan = "\n".join(line for (line,) in rows(client, f"EXPLAIN indexes = 1 {query} SETTINGS use_skip_indexes_if_final = 1"))
+    by_key, by_index = "journal_offset" in plan.partition("PrimaryKey")[2].partition("Condition:")[0], "Name: journal" in plan
+    assert by_key or by_index, plan
