@@ -37,13 +37,17 @@ async def nothing() -> None:
 
 
 class Sent(list):
-    """What was handed to the producer, call by call; `on_call` happens while a call waits."""
+    """Facts that were handed to the producer, call by call; `on_call` happens while a call waits. `told` is what went elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.told = []
         self.on_call = nothing
 
     async def take(self, app: object, records: list) -> None:
+        if records and records[0].topic != "facts":
+            self.told.append((len(self), list(records)))
+            return
         self.append(list(records))
         await self.on_call()
 
@@ -68,6 +72,13 @@ def engine(tmp_path) -> Engine:
 def batch(world: World, start: int = 0) -> Batch:
     records = [SimpleNamespace(offset=offset, value=encode(record)) for offset, record in world.journal[start:]]
     return Batch("journal", 0, records, generation=1)
+
+
+async def take_and_tell(engine: Engine, of: Batch) -> None:
+    """As `take`, until the engine has told what changed."""
+    await engine.take(of)
+    for task in engine._app._futures.copy():
+        await task
 
 
 def own(engine: Engine) -> dict[TP, int]:
@@ -101,3 +112,30 @@ def test_nothing_more_is_decided_when_the_partition_was_lost_meanwhile(engine, w
     assert len(sent) == 1
     asyncio.run(engine.take(batch(world)))  # and a batch that was on its way
     assert len(sent) == 1
+
+
+def test_limits_are_told_after_the_facts(engine, world, sent):
+    own(engine)
+    asyncio.run(take_and_tell(engine, batch(world)))
+    ((facts_before, records),) = sent.told
+    assert facts_before == len(sent) == 1
+    assert all(record.topic == "limits" and record.partition == 0 for record in records)
+    limits = {told.tenant: told for told in (decode(record.value) for record in records)}
+    assert {name: told.tokens for name, told in limits.items()} == {
+        name: world.value(name, "base_given") + world.value(name, "surplus") for name in ("a", "b")
+    }
+    assert {told.journal_offset for told in limits.values()} == {world.journal[-1][0]}
+
+
+def test_what_changed_is_told_by_whoever_owns_the_partition(engine, world, sent):
+    async def lost_and_owned_again():
+        await engine.assigned({JOURNAL: Committed(None)})
+        await engine.take(batch(world))
+        await engine.revoked({JOURNAL})  # before anything was told
+        await engine._telling
+        assert not sent.told
+        await engine.assigned({JOURNAL: Committed(None)})
+        await take_and_tell(engine, batch(world))
+
+    asyncio.run(lost_and_owned_again())
+    assert len(sent.told) == 1
