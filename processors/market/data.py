@@ -1,6 +1,6 @@
 """What a pool's state means to those outside: tenants' limits and the depth of books, and which of them a fact may change.
 
-100,000 tenants: all limits 1 ms, of which tenants with orders or offers cost 1 µs each. A book's depth: 10 µs.
+100,000 tenants: all limits take 2 ms, and 1 µs for each that has orders or offers. A book's depth: 20 µs.
 """
 
 import numpy as np

@@ -34,7 +34,7 @@ a long journal is caught up. The facts of one record stay together: 25 MB for a 
 """
 
 ROUNDS_PER_S = 50
-"""Of telling what changed: a busy market costs at most so many depths a second for each instrument: for ten 2 % of a core."""
+"""Of telling what changed: a busy market costs at most so many depths a second for each instrument: for ten 3 % of a core."""
 
 
 @dataclass(slots=True)

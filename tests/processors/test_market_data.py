@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from journal_world import of_kind, usage
+from journal_world import rows, usage
 from market_world import MarketWorld
 
 from processors.market.data import LEVELS, depth_of, limit, limits
@@ -53,38 +53,35 @@ def trade_at_random(world, chance, moves):
 def told_by_facts(facts):
     """tenant -> what it has of the open period less what it offers of it."""
     at = max(index for index, fact in enumerate(facts) if isinstance(fact, PeriodOpened))
-    period, has, offered = facts[at].period, Counter(), {}
-    for fact in of_kind(facts[at:], AllocationsOpened):
-        has.update(dict(zip(fact.tenant, fact.allocated, strict=True)))
-    for index, fact in enumerate(facts):
-        if getattr(fact, "period", None) != period:
-            continue
-        match fact:
-            case OrderEvents():
-                for tenant, order, event, side, left in zip(
-                    fact.tenant, fact.order_id, fact.event, fact.side, fact.open, strict=True
-                ):
-                    if event is not OrderEventKind.REJECTED and side is Side.SELL:
-                        offered[tenant, order] = left
-            case TransferEvents():
-                (event,), (giver,), (taker,) = fact.event, fact.tenant, fact.to
-                if event is TransferEventKind.OFFERED:
-                    offered[giver, fact.transfer_id[0]] = fact.tokens[0]
-                else:
-                    offered.pop((giver, fact.transfer_id[0]), None)
-                if index > at and event in {TransferEventKind.DONE, TransferEventKind.ACCEPTED}:
-                    moved = fact.tokens[0] - fact.for_tokens[0]
-                    has[giver] -= moved
-                    has[taker] += moved
-            case Trades() if index > at:
-                for buyer, seller, qty in zip(fact.buyer, fact.seller, fact.qty, strict=True):
-                    has[buyer] += qty
-                    has[seller] -= qty
-            case _:
-                continue
-    for (tenant, _), left in offered.items():
-        has[tenant] -= left
+    has = Counter(rows(facts[at:], AllocationsOpened, "allocated"))
+    of_period = [(index > at, fact) for index, fact in enumerate(facts) if getattr(fact, "period", None) == facts[at].period]
+    for opened, fact in of_period:
+        if opened and isinstance(fact, Trades):
+            for buyer, seller, qty in zip(fact.buyer, fact.seller, fact.qty, strict=True):
+                has.update({buyer: qty})
+                has.subtract({seller: qty})
+        elif opened and isinstance(fact, TransferEvents) and fact.event[0] in {TransferEventKind.DONE, TransferEventKind.ACCEPTED}:
+            has.update({fact.to[0]: fact.tokens[0]})
+            has.subtract({fact.tenant[0]: fact.tokens[0]})
+    for (tenant, _), left in offered(fact for _, fact in of_period).items():
+        has.subtract({tenant: left})
     return has
+
+
+def offered(facts):
+    """(tenant, order or transfer) -> tokens that are still offered."""
+    left = {}
+    for fact in facts:
+        if isinstance(fact, OrderEvents):
+            columns = zip(fact.tenant, fact.order_id, fact.event, fact.side, fact.open, strict=True)
+            left |= {
+                (tenant, order): opened
+                for tenant, order, event, side, opened in columns
+                if event is not OrderEventKind.REJECTED and side is Side.SELL
+            }
+        elif isinstance(fact, TransferEvents):
+            left[fact.tenant[0], fact.transfer_id[0]] = fact.tokens[0] if fact.event == [TransferEventKind.OFFERED] else 0
+    return left
 
 
 @pytest.mark.parametrize("seed", range(8))
