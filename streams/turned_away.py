@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.market import TurnedAway
-from schemas.published import PUBLISHED
+from schemas.market import TENANT_COMMANDS, TurnedAway
 from schemas.trading import Reject
 from schemas.units import MAX_NAME_BYTES, Name, Period
 from streams.complaints import Refusal
@@ -16,7 +15,7 @@ from streams.signatures import Objection
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _PERIOD: TypeAdapter[int] = TypeAdapter(Period)
-_KINDS = frozenset(model.KIND for model in PUBLISHED)
+_KINDS = frozenset(model.KIND for model in TENANT_COMMANDS)
 
 
 def malformed(refusal: Refusal) -> Objection:

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from schemas.dead_letters import DeadLetter
 from schemas.journal import ClockTick, MeterMark, UsageSums
+from schemas.market import TurnedAway
 from schemas.model import Event
 from schemas.published import PoolCommand, ProfileCommand
 from streams.codecs import decode, encode
@@ -284,7 +285,10 @@ def test_intake_writes_valid_commands_to_their_pool_in_order_and_the_others_to_d
         assert isinstance(of_pool[0], PoolCommand)
         assert [said.base for said in of_pool[1:] if isinstance(said, ProfileCommand)] == list(range(50))
         assert len(of_pool) == 51
-    assert len(journal) == 102
+    # A tenant, unlike an operator, is told of what it may not publish.
+    (away,) = (said for at, said in journal if isinstance(said, TurnedAway) and at == home_partition(b"p", PARTITIONS))
+    assert (away.pool, away.reason, away.field) == ("p", "malformed", "type")
+    assert len(journal) == 103
     letters = [said for _, said in bourse.events("dead-letters") if isinstance(said, DeadLetter)]
     assert Counter(said.reason.value for said in letters) == {"malformed": 5, "invalid": 7}
     assert sum(said.null_payload for said in letters) == 2
@@ -293,7 +297,7 @@ def test_intake_writes_valid_commands_to_their_pool_in_order_and_the_others_to_d
     bourse.publish("profiles", 0, profile(99))
     bourse.flush()
     bourse.start("intake", "intake-1")
-    bourse.until(lambda: len(bourse.events("journal")) == 103, "the command did not arrive")
+    bourse.until(lambda: len(bourse.events("journal")) == 104, "the command did not arrive")
 
 
 TICKED = ("usage", "latency", "orders", "profiles", "journal")
