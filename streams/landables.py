@@ -17,6 +17,7 @@ from schemas.evolution import registry
 from schemas.fact import Fact
 from schemas.model import Event
 from schemas.published import LatencyEvent, UsageEvent
+from schemas.shape import shapes
 from streams.codecs import HEADER_BYTES, MAGIC, UnreadableRecord, decode
 from streams.dead_letters import Record
 from streams.door import Door
@@ -114,8 +115,14 @@ def _has_table(value: bytes | None) -> bool:
 
 
 def _rows_of(event: Event) -> int:
-    tenants = getattr(event, "tenant", None)
-    return len(tenants) if isinstance(tenants, list) else 1
+    name = _per_row(type(event))
+    return len(getattr(event, name)) if name else 1
+
+
+@cache
+def _per_row(model: type[Event]) -> str:
+    """A field that has an item for each row; empty: the event is one row."""
+    return next((shape.name for shape in shapes(model) if shape.per_row), "")
 
 
 def _decoded(topic: str, partition: int, record: Record) -> Event:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from clickhouse_connect.driver.client import Client
 
-from schemas.clickhouse import setup_statements, tables
+from schemas.clickhouse import LANDING_COLUMNS, setup_statements, tables
 from streams.errors import UserError
 
 
 def create_tables(client: Client, database: str) -> None:
-    """Make what is missing; add columns that an older release did not have. Changes nothing when run again (0.2 s).
+    """Make what is missing; bring what an older release made up to date. Changes nothing when run again (0.2 s).
 
     Several may run it at once: each statement says IF NOT EXISTS or OR REPLACE.
 
@@ -17,9 +17,49 @@ def create_tables(client: Client, database: str) -> None:
         ClickHouseError: no answer, or no right to do so.
         UserError: a table there has a column of another type: nothing is migrated but by adding.
     """
+    _set_old_ledger_aside(client, database)
     for statement in setup_statements(database):
         client.command(statement)
+    _bring_old_ledger_over(client, database)
     _check_types(client, database)
+
+
+_LEDGER, _OLD_LEDGER = "ledger_landed", "ledger_landed_v1"
+
+
+def _set_old_ledger_aside(client: Client, database: str) -> None:
+    """The ledger of releases before the market is sorted otherwise and names accounts otherwise: adding columns mends neither.
+
+    1. Here it is renamed. Guarantees that no row of it is lost.
+    2. A new one is made, as everything else.
+    3. Its rows are brought over, and only then it is dropped. Rows are known by their facts, so after a crash those that are
+       brought over again are the same rows, and so are those that a sink lands meanwhile.
+    """
+    if "kind" in _columns(client, database, _LEDGER) and "entry" not in _columns(client, database, _LEDGER):
+        client.command(f"RENAME TABLE `{database}`.`{_LEDGER}` TO `{database}`.`{_OLD_LEDGER}`")
+
+
+def _bring_old_ledger_over(client: Client, database: str) -> None:
+    """Step 3. All postings of version 1 were allocations, billed to what was called a tenant's account (schemas/evolution.py)."""
+    if not _columns(client, database, _OLD_LEDGER):
+        return
+    kept = ("pool", "journal_offset", "fact_index", "period", "credit_account", "amount", *(each.name for each in LANDING_COLUMNS))
+    names = ", ".join(f"`{name}`" for name in kept)
+    client.command(
+        f"INSERT INTO `{database}`.`{_LEDGER}` ({names}, entry, code, asset, hold, debit_account) "  # noqa: S608  names of ours
+        f"SELECT {names}, 'post', 'allocation', -1, '', "
+        "concat('billed/', if(startsWith(debit_account, 'tenant/'), substring(debit_account, 8), debit_account)) "
+        f"FROM `{database}`.`{_OLD_LEDGER}`"
+    )
+    client.command(f"DROP TABLE IF EXISTS `{database}`.`{_OLD_LEDGER}`")
+
+
+def _columns(client: Client, database: str, table: str) -> set[str]:
+    rows = client.query(
+        "SELECT name FROM system.columns WHERE database = {database:String} AND table = {table:String}",
+        parameters={"database": database, "table": table},
+    ).result_rows
+    return {name for (name,) in rows}
 
 
 def _check_types(client: Client, database: str) -> None:
