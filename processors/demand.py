@@ -27,21 +27,23 @@ def learn(tenants: Tenants) -> None:
     tenants["last_used"][:] = used
 
 
-def _last_value(tenants: Tenants) -> Column:
-    return tenants["last_used"].copy()
+def _last_value(tenants: Tenants, slots: slice) -> Column:
+    return tenants["last_used"][slots].copy()
 
 
-def _exponential(tenants: Tenants) -> Column:
+def _exponential(tenants: Tenants, slots: slice) -> Column:
     # To the nearest token: the average comes within three thousandths of a steady use, from below.
-    return np.asarray((tenants["average_used"] + _THOUSAND // 2) // _THOUSAND, np.int64)
+    return np.asarray((tenants["average_used"][slots] + _THOUSAND // 2) // _THOUSAND, np.int64)
 
 
-_MEAN: dict[Forecaster, Callable[[Tenants], Column]] = {
+_MEAN: dict[Forecaster, Callable[[Tenants, slice], Column]] = {
     Forecaster.LAST_VALUE: _last_value,
     Forecaster.EXPONENTIAL: _exponential,
 }
 
+_ALL = slice(None)
 
-def mean(forecaster: Forecaster, tenants: Tenants) -> Column:
+
+def mean(forecaster: Forecaster, tenants: Tenants, slots: slice = _ALL) -> Column:
     """Expected tokens of each tenant (by slot) in the period that opens next."""
-    return _MEAN[forecaster](tenants)
+    return _MEAN[forecaster](tenants, slots)

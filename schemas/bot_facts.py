@@ -40,8 +40,8 @@ class BotActed(Fact):
 
     time: Time
     """Of the tick."""
-    present: Period
-    """The open period."""
+    present: Period | None
+    """The open period; null: settings were refused before one was open."""
     next_tenant: Annotated[str, Unit("id of the tenant"), Store("String")]
     """Whose bot is evaluated first at the next tick, where this one had work enough; else empty."""
     next_bot: Annotated[str, Unit("name of the bot"), Store("String")]
