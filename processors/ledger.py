@@ -111,6 +111,10 @@ class Ledger:
         standing = self.standings.get((asset, owner))
         return 0 if standing is None else standing.held
 
+    def posted(self, post_id: str) -> bool:
+        """Whether a post with this id was recorded, as far back as ids are remembered."""
+        return _digest(post_id) in self.seen
+
     def available(self, asset: int, owner: str) -> int:
         """What may be spent: the balance less the holds."""
         standing = self.standings.get((asset, owner))
@@ -201,7 +205,7 @@ class _Draft:
             seen.popitem(last=False)
 
     def _remember(self, post_id: str) -> Status | None:
-        digest = blake2b(post_id.encode(), digest_size=16).digest()
+        digest = _digest(post_id)
         if digest in self._ids or digest in self._ledger.seen:
             return Status.EXISTS
         self._ids[digest] = None
@@ -262,6 +266,10 @@ def _ill_formed(row: PostingRow, effect: _Effect) -> Status | None:
     if amount > INT64_MAX:
         return Status.EXCEEDS_INT64
     return Status.ACCOUNTS_EQUAL if debit == credit else None
+
+
+def _digest(post_id: str) -> bytes:
+    return blake2b(post_id.encode(), digest_size=16).digest()
 
 
 def _is_unlimited(owner: str) -> bool:

@@ -78,6 +78,8 @@ def meters(state: PartitionState) -> list[tuple[str, int]]:
 def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, stamp: Stamp) -> Iterator[Fact]:
     tenants = pool.tenants
     yield from close_market(state, pool, running.period, stamp)
+    # Trades among tenants change nothing about the sum; what the operator sold of the surplus does.
+    sold = int((tenants["bought"] - tenants["sold"]).sum())
     order = tenants.order()
     takes_part = (tenants["version"] > 0) | (tenants["used"] > 0) | (tenants["requests"] > 0)
     rows = order[takes_part[order]]
@@ -103,8 +105,8 @@ def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, s
         policy=running.terms.policy,
         capacity=running.terms.capacity,
         price=running.price,
-        allocated=running.allocated,
-        unallocated=running.unallocated,
+        allocated=running.allocated + sold,
+        unallocated=running.unallocated - sold,
         used=min(exact_sum(tenants["used"]), LARGEST),
         tenants=len(rows),
         closed_tick=state.tick,

@@ -1,5 +1,6 @@
 """Recording facts in the state: no judgement here, so that folding recorded facts gives the state that decided them."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -76,13 +77,13 @@ def _meter_marked(state: PartitionState, fact: MeterMarked) -> None:
 
 
 def _command_seen(state: PartitionState, pool: str, command_id: str) -> None:
-    _remember(state, command_key(pool, command_id))
+    _remember(state.commands, command_key(pool, command_id))
 
 
-def _remember(state: PartitionState, mark: bytes) -> None:
-    state.commands[mark] = None
-    if len(state.commands) > SEEN_COMMANDS:
-        state.commands.popitem(last=False)
+def _remember(seen: OrderedDict[bytes, None], mark: bytes) -> None:
+    seen[mark] = None
+    if len(seen) > SEEN_COMMANDS:
+        seen.popitem(last=False)
 
 
 def _command_refused(state: PartitionState, fact: CommandRefused) -> None:
@@ -183,7 +184,9 @@ def _postings(state: PartitionState, fact: Postings) -> None:
 
 
 def _command_taken(state: PartitionState, fact: CommandTaken) -> None:
-    _remember(state, bytes.fromhex(fact.digest))
+    mark = bytes.fromhex(fact.digest)
+    # Not by `command`, which, of what was turned away, is whatever its sender wrote.
+    _remember(state.commands if mark == command_key(fact.pool, fact.command_id) else state.taken, mark)
     if fact.key is not None and fact.seq is not None:
         record_sequence(state.pools[fact.pool], fact.tenant, fact.key, fact.seq)
 

@@ -6,6 +6,7 @@ The engine keeps them in a Faust table (only chunks that changed are written aga
 
 import json
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
@@ -26,6 +27,9 @@ CHUNK_SLOTS = 2_000
 
 CHUNK_COMMANDS = 32_768
 """Command keys of one chunk: 512 KB, which don't compress."""
+
+_OPERATORS, _TENANTS = b"o", b"t"
+"""How a chunk of commands begins: whose they are."""
 
 _NEWLINE = b"\n"
 """Parts the names of a chunk: an id holds no control characters (schemas/units.py)."""
@@ -127,15 +131,21 @@ def load_partition(data: bytes) -> PartitionState:
 
 
 def dump_commands(state: PartitionState) -> list[bytes]:
-    """The keys of the commands seen, oldest first, 16 bytes each, in chunks of CHUNK_COMMANDS."""
-    keys = list(state.commands)
-    return [b"".join(keys[start : start + CHUNK_COMMANDS]) for start in range(0, len(keys), CHUNK_COMMANDS)]
+    """The keys of the commands seen, oldest first, 16 bytes each, in chunks of CHUNK_COMMANDS; operators' first, then tenants'."""
+    chunks = []
+    for whose, seen in ((_OPERATORS, state.commands), (_TENANTS, state.taken)):
+        keys = list(seen)
+        chunks += [whose + b"".join(keys[start : start + CHUNK_COMMANDS]) for start in range(0, len(keys), CHUNK_COMMANDS)]
+    return chunks
 
 
 def load_commands(state: PartitionState, chunks: list[bytes]) -> None:
     """The inverse of `dump_commands`."""
-    keys = (chunk[at : at + 16] for chunk in chunks for at in range(0, len(chunk), 16))
-    state.commands = OrderedDict.fromkeys(keys)
+    state.commands, state.taken = (_load_keys(chunk for chunk in chunks if chunk[:1] == whose) for whose in (_OPERATORS, _TENANTS))
+
+
+def _load_keys(chunks: Iterable[bytes]) -> OrderedDict[bytes, None]:
+    return OrderedDict.fromkeys(chunk[at : at + 16] for chunk in chunks for at in range(1, len(chunk), 16))
 
 
 def _dump_chunk(tenants: Tenants, start: int) -> bytes:

@@ -15,8 +15,9 @@ Report = tuple[str, int, int, str, int]
 """(meter topic, meter partition, tick, pool, chunk): what identifies a meter's sums."""
 
 SEEN_COMMANDS = 200_000
-"""How many of the newest command ids are remembered: twice a profile for each of 100,000 tenants. 16 bytes each in a
-snapshot (3.2 MB), some 120 bytes each in memory (24 MB).
+"""How many of the newest command ids are remembered, of operators and of tenants each: twice a profile for each of 100,000 tenants;
+minutes of orders, which is longer than intake, whatever happens to it, takes to append a record again (a command that was sent
+again later is refused by its key's sequence). 16 bytes each in a snapshot (6.4 MB), some 120 bytes each in memory (48 MB).
 """
 
 
@@ -61,6 +62,11 @@ class PoolState:
         return self.declared if self.open is None else self.open.terms
 
     @property
+    def present(self) -> int:
+        """The open period; while none is, the last that was open, or 0."""
+        return max(self.closed_period, 0) if self.open is None else self.open.period
+
+    @property
     def ticks_per_period(self) -> int:
         """k: a period is this many ticks."""
         return self.period_s * 1000 // self.tick_ms
@@ -90,6 +96,9 @@ class PartitionState:
     reported: set[Report] = field(default_factory=set)
     """Sums counted since their meter's last mark: a meter that crashed before its mark reports them again."""
     commands: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    """Operators' commands, by `command_key`, the oldest first."""
+    taken: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    """Tenants' commands, by their digest. Apart from the operators', whose deposits must not be forgotten for a flood of orders."""
     pools: dict[str, PoolState] = field(default_factory=dict)
 
     @property

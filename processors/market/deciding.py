@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from hashlib import blake2b
 
-from processors.market.keys import Refusal, authenticate
-from processors.market.orders import decide_change, decide_order
+from processors.market.keys import Refusal, authenticate, spent_sequence
+from processors.market.orders import decide_change, decide_order, is_open
 from processors.market.outcome import OrderRow
 from processors.market.refusals import order_refused, transfer_refused
 from processors.market.transfers import decide_accept, decide_transfer, end_offer
@@ -29,38 +29,42 @@ from schemas.trading import CancelReason, OrderType, Reject, SelfTrade, Side, Ti
 def decide_tenant(state: PartitionState, command: TenantCommand, stamp: Stamp) -> Iterator[Fact]:
     """One command of a tenant. What was signed and taken once changes nothing when it comes again."""
     mark = digest(command)
-    if bytes.fromhex(mark) in state.commands:
+    if bytes.fromhex(mark) in state.taken:
         return
     pool = state.pools.get(command.pool)
     if pool is None:
-        refusal: Refusal | None = Refusal(Reject.UNKNOWN_POOL, "pool", f"{command.pool!r} is not defined")
-    else:
-        refusal = authenticate(pool, command, state.now_ms)
-    # A key's sequence is used up by whatever it really signed, so that a refused command can't be sent again when it would do.
-    authentic = refusal is None
-    yield stamp.fact(
+        yield _taken(stamp, command, mark, None)
+        yield _refused(stamp, command, Refusal(Reject.UNKNOWN_POOL, "pool", f"{command.pool!r} is not defined"))
+        return
+    refusal = authenticate(pool, command, state.now_ms)
+    yield _taken(stamp, command, mark, spent_sequence(pool, command))
+    if refusal is not None:
+        yield _refused(stamp, command, refusal)
+        return
+    yield from _decide(state, pool, command, stamp)
+
+
+def _taken(stamp: Stamp, command: TenantCommand, mark: str, spent: tuple[str, int] | None) -> Fact:
+    key, seq = spent or (None, None)
+    return stamp.fact(
         CommandTaken,
         command.pool,
         tenant=command.tenant,
         command=command.KIND,
         command_id=command.id,
         digest=mark,
-        key=command.key if authentic else None,
-        seq=command.seq if authentic else None,
+        key=key,
+        seq=seq,
     )
-    if refusal is not None or pool is None:
-        yield _refused(stamp, command, refusal or Refusal(Reject.UNKNOWN_POOL, "pool", ""))
-        return
-    yield from _decide(state, pool, command, stamp)
 
 
 def _decide(state: PartitionState, pool: PoolState, command: TenantCommand, stamp: Stamp) -> Iterator[Fact]:
     match command:
         case OrderCommand():
             yield from decide_order(state, pool, command, stamp)
-        case CancelCommand() if (command.tenant, command.order) in pool.market.offers:
-            yield from end_offer(pool, pool.market.offers[command.tenant, command.order], CancelReason.USER, stamp)
-        case CancelCommand() | ReduceCommand() | ReplaceCommand():
+        case CancelCommand():
+            yield from _cancel(state, pool, command, stamp)
+        case ReduceCommand() | ReplaceCommand():
             yield from decide_change(state, pool, command, stamp)
         case TransferCommand():
             yield from decide_transfer(state, pool, command, stamp)
@@ -70,11 +74,20 @@ def _decide(state: PartitionState, pool: PoolState, command: TenantCommand, stam
             raise TypeError(f"{command.KIND} is no command of a tenant")
 
 
+def _cancel(state: PartitionState, pool: PoolState, command: CancelCommand, stamp: Stamp) -> Iterator[Fact]:
+    """Of an order and an offer that share their tenant, period and id, the order is meant."""
+    offer = pool.market.offer(command.tenant, command.order)
+    if offer is not None and offer.period == command.period and not is_open(pool, command):
+        yield from end_offer(pool, offer, CancelReason.USER, stamp)
+    else:
+        yield from decide_change(state, pool, command, stamp)
+
+
 def decide_turned_away(state: PartitionState, record: TurnedAway, stamp: Stamp) -> Iterator[Fact]:
     """What intake could not take is stated as a rejection, once for each record of the topic that it came from."""
     place = f"{record.source_topic}\n{record.source_partition}\n{record.source_offset}"
     mark = blake2b(place.encode(), digest_size=16).digest()
-    if mark in state.commands:
+    if mark in state.taken:
         return
     yield stamp.fact(
         CommandTaken,

@@ -11,18 +11,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from processors.accounts import POOL, escrow_account
+from processors.accounts import POOL, escrow_account, tenant_of
 from processors.allocation.hamilton import hamilton
-from processors.ledger import PostingRow
-from processors.market.instruments import begin
+from processors.ledger import INT64_MAX, PostingRow
+from processors.market.instruments import instrument_of
 from processors.market.orders import place
 from processors.market.outcome import account_of, posting_facts
 from processors.market.state import OPERATOR_TENANT, Instrument, book_id
 from processors.market.ticking import operate
+from processors.market.tokens import allocated
 from processors.market.transfers import end_offer
 from processors.orderbook import Close, New
 from processors.stamping import Stamp
 from processors.state import OpenPeriod, PartitionState, PoolState
+from processors.terms import MarketTerms
 from schemas.fact import CHUNK_ROWS, Fact
 from schemas.ledgering import MONEY, Code, Entry
 from schemas.market_facts import Deliveries
@@ -42,13 +44,15 @@ class Delivered(NamedTuple):
     refunded: int
 
 
-def proportion(instrument: Instrument, given: Mapping[str, int]) -> tuple[int, int]:
+def proportion(instrument: Instrument, given: Mapping[str, int] | None) -> tuple[int, int]:
     """R as a fraction (numerator, denominator), at most 1.
 
     Args:
         instrument: of the period that opens.
-        given: what each tenant was allocated of it, base and surplus, tokens.
+        given: what each tenant was allocated of it, base and surplus, tokens. None: the period never opens, nothing is delivered.
     """
+    if given is None:
+        return 0, 1
     least = (1, 1)
     for tenant, position in instrument.positions.items():
         has = given.get(tenant, 0)
@@ -57,8 +61,8 @@ def proportion(instrument: Instrument, given: Mapping[str, int]) -> tuple[int, i
     return least
 
 
-def deliver(instrument: Instrument, given: Mapping[str, int]) -> list[Delivered]:
-    """What everybody gets, tenants in byte order. Money and tokens that leave one row come to another."""
+def deliver(instrument: Instrument, given: Mapping[str, int] | None) -> list[Delivered]:
+    """What everybody gets, tenants in byte order. Money and tokens that leave one row come to another. `given`: `proportion`."""
     part, whole = proportion(instrument, given)
     names = sorted(instrument.positions)
     positions = [instrument.positions[name] for name in names]
@@ -79,14 +83,14 @@ def deliver(instrument: Instrument, given: Mapping[str, int]) -> list[Delivered]
 def deliver_forward(state: PartitionState, pool: PoolState, period: int, given: Mapping[str, int], stamp: Stamp) -> Iterator[Fact]:
     """The period opens: its forward trades are delivered, and those of periods that never opened are undone."""
     for skipped in sorted(each for each in pool.market.instruments if each < period):
-        yield from _deliver(pool, pool.market.instruments[skipped], {}, period, stamp)
+        yield from _deliver(pool, pool.market.instruments[skipped], None, stamp)
         yield from close_market(state, pool, skipped, stamp)
     instrument = pool.market.instruments.get(period)
     if instrument is not None:
-        yield from _deliver(pool, instrument, given, period, stamp)
+        yield from _deliver(pool, instrument, given, stamp)
 
 
-def _deliver(pool: PoolState, instrument: Instrument, given: Mapping[str, int], opened: int, stamp: Stamp) -> Iterator[Fact]:
+def _deliver(pool: PoolState, instrument: Instrument, given: Mapping[str, int] | None, stamp: Stamp) -> Iterator[Fact]:
     rows = deliver(instrument, given)
     escrow = escrow_account(instrument.period)
     paid_out = [
@@ -99,58 +103,69 @@ def _deliver(pool: PoolState, instrument: Instrument, given: Mapping[str, int], 
         columns = zip(*rows[start : start + CHUNK_ROWS], strict=True)
         chunk = dict(zip(Delivered._fields, map(list, columns), strict=True))
         yield stamp.fact(Deliveries, pool.name, period=instrument.period, **chunk)
-    yield from posting_facts(stamp, pool.name, opened, paid_out)
+    yield from posting_facts(stamp, pool.name, pool.present, paid_out)
 
 
 def return_undelivered(pool: PoolState, period: int, stamp: Stamp) -> Iterator[Fact]:
-    """Where less was delivered than was traded, the ledger's tokens become what everybody really has: the rest goes back."""
-    instrument = pool.market.instruments.get(period)
-    if instrument is None:
+    """Tokens on the ledger that nobody has after all go back: they were not delivered, or issued to a base that is lower now."""
+    if period not in pool.market.instruments:
         return
-    ledger, tenants = pool.market.ledger, pool.tenants
     rows = []
-    for tenant in sorted(instrument.positions):
-        slot = tenants.slots.get(tenant)
-        if slot is None:
-            continue
-        has = sum(int(tenants[column][slot]) for column in ("base_given", "surplus", "bought")) - int(tenants["sold"][slot])
-        owner = account_of(tenant)
-        excess = min(ledger.balance(period, owner) - max(has, 0), ledger.available(period, owner))
+    for owner, balance in _owners(pool, period):
+        tenant = tenant_of(owner)
+        excess = 0 if tenant is None else balance - max(allocated(pool, tenant), 0)
         if excess > 0:
             rows.append(PostingRow(Entry.POST, Code.RETURN, period, "", owner, POOL, excess))
     yield from posting_facts(stamp, pool.name, period, rows)
 
 
 def offer_unsold(state: PartitionState, pool: PoolState, opened: OpenPeriod, stamp: Stamp) -> Iterator[Fact]:
-    """The operator offers what the auction left, at the reserve price, where the pool says so."""
-    terms = opened.terms.market
-    if not terms.offer_unsold:
+    """The operator offers what the auction left, where the pool says so: at the reserve price, or the next one on the grid."""
+    if not opened.terms.market.offer_unsold:
         return
-    yield from begin(state, pool, opened.period, stamp)
-    grid = pool.market.instruments[opened.period].terms
-    price = max(-(-opened.terms.reserve_price // grid.price_tick) * grid.price_tick, grid.price_min or grid.price_tick)
-    qty = min(opened.unallocated, grid.max_order_tokens or opened.unallocated) // grid.lot * grid.lot
-    if not qty or (grid.price_max is not None and price > grid.price_max):
+    grid = instrument_of(state, pool, opened.period).terms
+    price = -(-max(opened.terms.reserve_price, grid.price_min or 1) // grid.price_tick) * grid.price_tick
+    if grid.price_max is not None and price > grid.price_max:
         return
     owner = account_of(OPERATOR_TENANT)
-    issued = [PostingRow(Entry.POST, Code.GRANT, opened.period, "", POOL, owner, qty)]
-    yield from posting_facts(stamp, pool.name, opened.period, issued)
-    order = New(book_id(OPERATOR_TENANT, f"unsold/{opened.period}"), owner, Side.SELL, price, qty)
-    yield from place(state, pool, opened.period, order, stamp)
+    for number, qty in enumerate(_portions(opened.unallocated, price, grid)):
+        issued = [PostingRow(Entry.POST, Code.GRANT, opened.period, "", POOL, owner, qty)]
+        yield from posting_facts(stamp, pool.name, opened.period, issued)
+        order = New(book_id(OPERATOR_TENANT, f"unsold/{number}"), owner, Side.SELL, price, qty)
+        yield from place(state, pool, opened.period, order, stamp)
+
+
+def _portions(tokens: int, price: int, terms: MarketTerms) -> Iterator[int]:
+    """Quantities of orders that together offer the tokens, as far as the instrument takes such orders."""
+    cap = INT64_MAX // price
+    if terms.max_order_tokens is not None:
+        cap = min(cap, terms.max_order_tokens)
+    for _ in range(terms.max_open_orders):
+        qty = min(tokens, cap) // terms.lot * terms.lot
+        if not qty:
+            return
+        yield qty
+        tokens -= qty
 
 
 def close_market(state: PartitionState, pool: PoolState, period: int, stamp: Stamp) -> Iterator[Fact]:
     """The period closes: its orders and offers end, and its tokens go back to their issuer, used or not."""
-    for offer in [each for each in pool.market.offers.values() if each.period == period]:
+    for offer in pool.market.offers_of(period):
         yield from end_offer(pool, offer, CancelReason.PERIOD_CLOSED, stamp)
     instrument = pool.market.instruments.get(period)
     if instrument is None:
         return
     yield from operate(state, pool, instrument, Close(), stamp)
     # Only now, with all of its holds free. Recording the close dropped the instrument; its accounts are still there.
-    left = [(owner, standing.balance) for (asset, owner), standing in pool.market.ledger.standings.items() if asset == period]
-    rows = [PostingRow(Entry.POST, Code.RETURN, period, "", owner, POOL, has) for owner, has in left if owner != POOL and has]
+    rows = [PostingRow(Entry.POST, Code.RETURN, period, "", owner, POOL, has) for owner, has in _owners(pool, period)]
     yield from posting_facts(stamp, pool.name, period, rows)
+
+
+def _owners(pool: PoolState, period: int) -> list[tuple[str, int]]:
+    """(account, tokens) of those who have tokens of the period on the ledger, by name. 20 ms with 200,000 accounts of any kind."""
+    standings = pool.market.ledger.standings
+    found = ((owner, standing.balance) for (asset, owner), standing in standings.items() if asset == period and owner != POOL)
+    return sorted(found)
 
 
 def _shares(total: int, weights: list[int]) -> list[int]:

@@ -40,7 +40,7 @@ def load_market(chunks: Iterable[bytes]) -> Market:
         market.key_owners[key] = tenant
     for row in rows["offer"]:
         offer = Offer(*row)
-        market.offers[offer.tenant, offer.id] = offer
+        market.offers.setdefault(offer.tenant, {})[offer.id] = offer
     market.instruments = {instrument.period: instrument for instrument in _instruments(rows)}
     for period, tenant, *row in rows["position"]:
         market.instruments[period].positions[tenant] = Position(*row)
@@ -67,8 +67,8 @@ def _rows(market: Market) -> Iterator[Row]:
     yield from (["seen", mark] for mark in kept.seen)
     for tenant, keys in market.keys.items():
         yield from (["key", tenant, key, held.valid_from, held.valid_until, held.revoked, held.seq] for key, held in keys.items())
-    for offer in market.offers.values():
-        yield ["offer", *asdict(offer).values()]
+    for offers in market.offers.values():
+        yield from (["offer", *asdict(offer).values()] for offer in offers.values())
     for instrument in market.instruments.values():
         yield from _instrument_rows(instrument)
 

@@ -17,7 +17,7 @@ class Refusal(NamedTuple):
 
 
 def authenticate(pool: PoolState, command: TenantCommand, now_ms: int) -> Refusal | None:
-    """None where the command is its tenant's own and new."""
+    """None where the command is its tenant's own, and newer than what its key has signed so far."""
     slot = pool.tenants.slots.get(command.tenant)
     if slot is None or not pool.tenants["declared_version"][slot]:
         return Refusal(Reject.UNKNOWN_TENANT, "tenant", f"{command.tenant!r} has no profile in {pool.name!r}")
@@ -31,6 +31,17 @@ def authenticate(pool: PoolState, command: TenantCommand, now_ms: int) -> Refusa
     if command.seq <= key.seq:
         return Refusal(Reject.SEQUENCE_REUSED, "seq", f"{command.seq} is not above {key.seq}, which this key has used")
     return _refuse_key(key, command.key, now_ms)
+
+
+def spent_sequence(pool: PoolState, command: TenantCommand) -> tuple[str, int] | None:
+    """(key, sequence) that the command uses up; None where it is unsigned, or its signature is no new one of its tenant's.
+
+    Whatever a tenant really signed uses its sequence up, also where it is refused: nobody can send it again when it would do.
+    """
+    if command.signature is None or command.key is None or command.seq is None:
+        return None
+    key = pool.market.keys.get(command.tenant, {}).get(command.key)
+    return None if key is None or command.seq <= key.seq else (command.key, command.seq)
 
 
 def _refuse_key(key: Key, name: str, now_ms: int) -> Refusal | None:

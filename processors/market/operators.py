@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from processors.accounts import BANK, tenant_account
-from processors.ledger import PostingRow, Status, judge
+from processors.ledger import INT64_MAX, PostingRow, Status, judge
 from processors.market.instruments import phase_facts
 from processors.market.outcome import posting_facts
+from processors.market.state import deposit_post
 from processors.market.tokens import outcome_of
 from processors.orderbook import ToAuction, Uncross, decide
 from processors.stamping import Stamp
@@ -24,22 +25,15 @@ _Refused = tuple[Reason, str]
 
 def decide_operator(state: PartitionState, command: OperatorCommand, stamp: Stamp) -> Iterator[Fact]:
     """One operator's command, or its refusal. A command id that was seen before changes nothing."""
-    if command_key(command.pool, command.id) in state.commands:
-        return
     pool = state.pools.get(command.pool)
-    refused: _Refused | None
+    if command_key(command.pool, command.id) in state.commands or (pool is not None and _is_booked(pool, command)):
+        return
     if pool is None:
-        refused = Reason.UNKNOWN_POOL, f"pool: {command.pool!r} is not defined"
-    else:
-        match command:
-            case DepositCommand():
-                refused = _refuse_deposit(pool, command)
-            case KeyCommand():
-                refused = _refuse_tenant(pool, command.tenant) or _refuse_key(pool, command)
-            case CallCommand():
-                refused = _refuse_call(pool, command)
-    if refused is not None or pool is None:
-        yield _refusal(stamp, command, *(refused or (Reason.UNKNOWN_POOL, "")))
+        yield _refusal(stamp, command, Reason.UNKNOWN_POOL, f"pool: {command.pool!r} is not defined")
+        return
+    refused = _refused(pool, command)
+    if refused is not None:
+        yield _refusal(stamp, command, *refused)
         return
     match command:
         case DepositCommand():
@@ -48,6 +42,21 @@ def decide_operator(state: PartitionState, command: OperatorCommand, stamp: Stam
             yield _key(command, stamp)
         case CallCommand():
             yield from _call(state, pool, command, stamp)
+
+
+def _is_booked(pool: PoolState, command: OperatorCommand) -> bool:
+    """Whether it is a deposit that was made: the ledger remembers deposits for longer than commands are remembered."""
+    return isinstance(command, DepositCommand) and pool.market.ledger.posted(deposit_post(command.id))
+
+
+def _refused(pool: PoolState, command: OperatorCommand) -> _Refused | None:
+    match command:
+        case DepositCommand():
+            return _refuse_tenant(pool, command.tenant) or _refuse_deposit(pool, command)
+        case KeyCommand():
+            return _refuse_tenant(pool, command.tenant) or _refuse_key(pool, command)
+        case CallCommand():
+            return _refuse_call(pool, command)
 
 
 def _refuse_tenant(pool: PoolState, tenant: str) -> _Refused | None:
@@ -60,24 +69,22 @@ def _refuse_tenant(pool: PoolState, tenant: str) -> _Refused | None:
 def _refuse_deposit(pool: PoolState, command: DepositCommand) -> _Refused | None:
     if not command.amount:
         return Reason.INVALID_AMOUNT, "amount: 0"
-    refused = _refuse_tenant(pool, command.tenant)
-    if refused is not None:
-        return refused
-    match judge(pool.market.ledger, [_deposit_row(command)]):
-        case Status.OK:
-            return None
-        case Status.INSUFFICIENT_FUNDS:
-            available = pool.market.ledger.available(MONEY, tenant_account(command.tenant))
-            return Reason.INSUFFICIENT_MONEY, f"amount: {command.amount}, but {available} nanocredits are available"
-        case status:
-            return Reason.INVALID_AMOUNT, f"amount: {command.amount}: {status}"
+    ledger = pool.market.ledger
+    # All the money that is in the market fits one account, so that no payment, whoever is paid, ever leaves int64.
+    held = -ledger.balance(MONEY, BANK)
+    if held + command.amount > INT64_MAX:
+        return Reason.EXCEEDS_MONEY, f"amount: {command.amount}, and {held} deposited before, exceed {INT64_MAX}"
+    if judge(ledger, [_deposit_row(command)]) is Status.INSUFFICIENT_FUNDS:
+        available = ledger.available(MONEY, tenant_account(command.tenant))
+        return Reason.INSUFFICIENT_MONEY, f"amount: {command.amount}, but {available} nanocredits are available"
+    return None
 
 
 def _deposit_row(command: DepositCommand) -> PostingRow:
-    wallet = tenant_account(command.tenant)
+    wallet, once = tenant_account(command.tenant), deposit_post(command.id)
     if command.amount > 0:
-        return PostingRow(Entry.POST, Code.DEPOSIT, MONEY, "", BANK, wallet, command.amount)
-    return PostingRow(Entry.POST, Code.WITHDRAWAL, MONEY, "", wallet, BANK, -command.amount)
+        return PostingRow(Entry.POST, Code.DEPOSIT, MONEY, once, BANK, wallet, command.amount)
+    return PostingRow(Entry.POST, Code.WITHDRAWAL, MONEY, once, wallet, BANK, -command.amount)
 
 
 def _deposit(pool: PoolState, command: DepositCommand, stamp: Stamp) -> Iterator[Fact]:
@@ -91,8 +98,7 @@ def _deposit(pool: PoolState, command: DepositCommand, stamp: Stamp) -> Iterator
         key=None,
         seq=None,
     )
-    open_period = max(pool.closed_period, 0) if pool.open is None else pool.open.period
-    yield from posting_facts(stamp, pool.name, open_period, [_deposit_row(command)])
+    yield from posting_facts(stamp, pool.name, pool.present, [_deposit_row(command)])
 
 
 def _refuse_key(pool: PoolState, command: KeyCommand) -> _Refused | None:
@@ -130,8 +136,7 @@ def _call(state: PartitionState, pool: PoolState, command: CallCommand, stamp: S
     events = decide(instrument.book, ToAuction() if command.action == "to_auction" else Uncross())
     outcome = outcome_of(pool, instrument)
     outcome.take(events)
-    open_period = command.period if pool.open is None else pool.open.period
-    yield from outcome.facts(stamp, pool.name, open_period, state.now_ms)
+    yield from outcome.facts(stamp, pool.name, pool.present, state.now_ms)
     yield from phase_facts(stamp, pool.name, command.period, events, command.id)
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from processors.ledger import PostingRow, record
+from processors.ledger import INT64_MAX, PostingRow, record
 from processors.market.outcome import account_of
-from processors.market.state import OPERATOR_TENANT, Instrument, Key, Offer, book_config, book_id
+from processors.market.state import OPERATOR_TENANT, Key, Offer, book_id, new_instrument
 from processors.orderbook import (
     Accepted,
-    Book,
     BookEvent,
     Cancelled,
     ClockSet,
@@ -20,6 +19,7 @@ from processors.orderbook import (
     apply,
 )
 from processors.state import PoolState
+from processors.tenants import Tenants
 from schemas.facts import Postings
 from schemas.market_facts import (
     BookPhase,
@@ -34,6 +34,7 @@ from schemas.market_facts import (
 from schemas.trading import Phase
 
 _GIVEN = {TransferEventKind.DONE, TransferEventKind.ACCEPTED}
+_ENDED = {TransferEventKind.ACCEPTED, TransferEventKind.CANCELLED}
 
 
 def record_postings(pool: PoolState, fact: Postings) -> None:
@@ -61,10 +62,8 @@ def record_phase(pool: PoolState, fact: BookPhase) -> None:
     instruments = pool.market.instruments
     instrument = instruments.get(fact.period)
     if instrument is None:
-        terms = pool.terms.market
-        book = Book(book_config(terms), Phase(fact.phase), fact.reference)
-        book.now = fact.clock
-        instruments[fact.period] = Instrument(fact.period, terms, book, fact.uncross_at)
+        begun = new_instrument(fact.period, pool.terms.market, Phase(fact.phase), fact.clock, fact.uncross_at)
+        instruments[fact.period] = begun
     elif fact.phase == BookPhase.CLOSED:
         apply(instrument.book, Closed())
         del instruments[fact.period]
@@ -124,15 +123,11 @@ def record_trades(pool: PoolState, fact: Trades) -> None:
     rows = zip(fact.buyer, fact.seller, fact.price, fact.qty, fact.buyer_fee, fact.seller_fee, strict=True)
     for buyer, seller, price, qty, buyer_fee, seller_fee in rows:
         instrument.last_price = price
-        instrument.volume += qty
-        if present:
-            _change_hands(pool, fact.period, seller, buyer, qty)
-        else:
-            bought, sold = instrument.position(buyer), instrument.position(seller)
-            bought.bought += qty
-            bought.paid += price * qty + buyer_fee
-            sold.sold += qty
-            sold.earned += price * qty - seller_fee
+        instrument.volume = min(instrument.volume + qty, INT64_MAX)
+        _change_hands(pool, fact.period, seller, buyer, qty)
+        if not present:
+            instrument.position(buyer).paid += price * qty + buyer_fee
+            instrument.position(seller).earned += price * qty - seller_fee
             if buyer_fee or seller_fee:
                 instrument.position(OPERATOR_TENANT).earned += buyer_fee + seller_fee
 
@@ -144,9 +139,11 @@ def record_transfers(pool: PoolState, fact: TransferEvents) -> None:
         market = pool.market
         if event == TransferEventKind.OFFERED:
             offer = Offer(tenant, to, transfer_id, fact.period, tokens, money, for_tokens, for_money)
-            market.offers[tenant, transfer_id] = offer
-        elif event in {TransferEventKind.ACCEPTED, TransferEventKind.CANCELLED}:
-            del market.offers[tenant, transfer_id]
+            market.offers.setdefault(tenant, {})[transfer_id] = offer
+        elif event in _ENDED:
+            del market.offers[tenant][transfer_id]
+            if not market.offers[tenant]:
+                del market.offers[tenant]
         if event in _GIVEN:
             _change_hands(pool, fact.period, tenant, to, tokens)
             _change_hands(pool, fact.period, to, tenant, for_tokens)
@@ -158,24 +155,40 @@ _TRANSFER_COLUMNS = ("tenant", "to", "transfer_id", "event", "tokens", "money", 
 def _change_hands(pool: PoolState, period: int, giver: str, taker: str, tokens: int) -> None:
     if not tokens:
         return
-    tenants = pool.tenants
     if pool.open is not None and period == pool.open.period:
-        for tenant, column in ((giver, "sold"), (taker, "bought")):
-            if tenant:  # the operator has no row
-                tenants[column][tenants.slots[tenant]] += tokens
+        _count(pool.tenants, giver, sold=tokens)
+        _count(pool.tenants, taker, bought=tokens)
         return
-    instrument = pool.market.instruments[period]
-    instrument.position(giver).sold += tokens
-    instrument.position(taker).bought += tokens
+    for tenant, bought, sold in ((giver, 0, tokens), (taker, tokens, 0)):
+        position = pool.market.instruments[period].position(tenant)
+        position.bought, position.sold = _gross(position.bought + bought, position.sold + sold)
+
+
+def _count(tenants: Tenants, tenant: str, *, bought: int = 0, sold: int = 0) -> None:
+    if tenant:  # the operator has no row
+        slot = tenants.slots[tenant]
+        bought_column, sold_column = tenants["bought"], tenants["sold"]
+        sums = _gross(int(bought_column[slot]) + bought, int(sold_column[slot]) + sold)
+        bought_column[slot], sold_column[slot] = sums
+
+
+def _gross(bought: int, sold: int) -> tuple[int, int]:
+    """Both as they are, or, where one would leave int64, less what is in both.
+
+    Tokens that go to and fro count each time they do, and nothing limits how often; what is bought less what is sold is at most
+    what a pool has.
+    """
+    both = min(bought, sold) if max(bought, sold) > INT64_MAX else 0
+    return bought - both, sold - both
 
 
 def record_deliveries(pool: PoolState, fact: Deliveries) -> None:
-    """What was received and given counts in the period that opens; one that never opened gives nothing."""
-    if pool.open is None or fact.period != pool.open.period:
-        return
+    """What was received and given counts in the period that opens; forward positions are over with it."""
+    positions = pool.market.instruments[fact.period].positions
     tenants = pool.tenants
     for tenant, received, given in zip(fact.tenant, fact.received, fact.given, strict=True):
-        if tenant:
+        del positions[tenant]
+        if tenant and fact.period == pool.present:  # one that never opened gives nothing
             slot = tenants.slots[tenant]
             tenants["bought"][slot] += received
             tenants["sold"][slot] += given

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from processors.ledger import Ledger
 from processors.orderbook import Book, Config
 from processors.terms import MarketTerms
+from schemas.trading import Phase
 
 OPERATOR_TENANT = ""
 """The tenant of the operator's own orders: no tenant has an empty id."""
@@ -79,13 +80,28 @@ class Offer:
 
 @dataclass(slots=True)
 class Market:
-    """Accounts, instruments by period, keys by tenant, offers by (tenant, id)."""
+    """Accounts, instruments by period, keys and open offers by tenant and then by their ids."""
 
     ledger: Ledger = field(default_factory=Ledger)
     instruments: dict[int, Instrument] = field(default_factory=dict)
     keys: dict[str, dict[str, Key]] = field(default_factory=dict)
     key_owners: dict[str, str] = field(default_factory=dict)
-    offers: dict[tuple[str, str], Offer] = field(default_factory=dict)
+    offers: dict[str, dict[str, Offer]] = field(default_factory=dict)
+
+    def offer(self, tenant: str, transfer_id: str) -> Offer | None:
+        """The tenant's open offer of this id."""
+        return self.offers.get(tenant, {}).get(transfer_id)
+
+    def offers_of(self, period: int) -> list[Offer]:
+        """Open offers of a period, by tenant in byte order and then in the order in which they were made."""
+        return [offer for tenant in sorted(self.offers) for offer in self.offers[tenant].values() if offer.period == period]
+
+
+def new_instrument(period: int, terms: MarketTerms, phase: Phase, clock: int | None, uncross_at: int | None) -> Instrument:
+    """An instrument as it begins."""
+    book = Book(book_config(terms), phase)
+    book.now = clock
+    return Instrument(period, terms, book, uncross_at)
 
 
 def book_config(terms: MarketTerms) -> Config:
@@ -114,6 +130,16 @@ def parted(in_book: str) -> tuple[str, str]:
 def order_hold(period: int, in_book: str) -> str:
     """The id of an order's hold: ids are chosen anew in each instrument's book, the ledger is one for all of them."""
     return f"{period}\n{in_book}"
+
+
+def transfer_post(tenant: str, transfer_id: str) -> str:
+    """The id by which the ledger makes a transfer once."""
+    return f"transfer\n{tenant}\n{transfer_id}"
+
+
+def deposit_post(deposit_id: str) -> str:
+    """The id by which the ledger makes a deposit once."""
+    return f"deposit\n{deposit_id}"
 
 
 def offer_hold(tenant: str, transfer_id: str) -> str:

@@ -31,28 +31,22 @@ def operate(state: PartitionState, pool: PoolState, instrument: Instrument, op: 
     events = decide(instrument.book, op)
     outcome = outcome_of(pool, instrument)
     outcome.take(events)
-    open_period = instrument.period if pool.open is None else pool.open.period
-    yield from outcome.facts(stamp, pool.name, open_period, state.now_ms)
+    yield from outcome.facts(stamp, pool.name, pool.present, state.now_ms)
     yield from phase_facts(stamp, pool.name, instrument.period, events)
 
 
 def withdraw_uncovered(state: PartitionState, pool: PoolState, tenants: Iterable[str], stamp: Stamp) -> Iterator[Fact]:
     """Of the open period: what tenants offer and no longer have is taken off their newest orders, then their newest offers."""
-    if pool.open is None:
-        return
-    instrument = pool.market.instruments.get(pool.open.period)
+    instrument = pool.market.instruments.get(pool.present)
     if instrument is None:
         return
-    short = list(uncovered(pool, instrument, tenants))
     outcome = outcome_of(pool, instrument)
     left: list[tuple[str, int]] = []
-    for tenant, missing in short:
+    for tenant, missing in uncovered(pool, instrument.period, tenants):
         events = withdrawals(instrument, tenant, missing)
         outcome.take(events)
-        still = missing - sum(event.qty for event in events)
-        if still > 0:
-            left.append((tenant, still))
-    yield from outcome.facts(stamp, pool.name, pool.open.period, state.now_ms)
+        left.append((tenant, missing - sum(event.qty for event in events)))
+    yield from outcome.facts(stamp, pool.name, pool.present, state.now_ms)
     for tenant, missing in left:
         for offer in offers_to_end(pool, tenant, instrument.period, missing):
             yield from end_offer(pool, offer, CancelReason.TOKENS_USED, stamp)

@@ -10,7 +10,7 @@ from processors.market.instruments import begin, refuse_period
 from processors.market.keys import Refusal
 from processors.market.outcome import account_of, grants, posting_facts
 from processors.market.refusals import transfer_refused
-from processors.market.state import Offer, offer_hold
+from processors.market.state import Offer, offer_hold, transfer_post
 from processors.market.tokens import free
 from processors.stamping import Stamp
 from processors.state import PartitionState, PoolState
@@ -39,43 +39,41 @@ def decide_transfer(state: PartitionState, pool: PoolState, command: TransferCom
     )
     asked = bool(offer.for_tokens or offer.for_money)
     rows = _offered(pool, offer) if asked else _leg(pool, offer, forth=True)
-    if judge(pool.market.ledger, rows) is not Status.OK:
-        yield transfer_refused(stamp, command, _short_of_money(pool, command.tenant, "money"))
+    if judge(pool.market.ledger, rows) is Status.INSUFFICIENT_FUNDS:
+        yield transfer_refused(stamp, command, _short_of_money(pool, command.tenant, "money", offer.money))
         return
-    yield from begin(state, pool, command.period, stamp)
+    if asked or offer.tokens:  # a gift of money concerns no period
+        yield from begin(state, pool, command.period, stamp)
     yield transfer_fact(stamp, pool, offer, TransferEventKind.OFFERED if asked else TransferEventKind.DONE)
-    yield from posting_facts(stamp, pool.name, _open(pool, command.period), rows)
+    yield from posting_facts(stamp, pool.name, pool.present, rows)
 
 
 def decide_accept(pool: PoolState, command: AcceptCommand, stamp: Stamp) -> Iterator[Fact]:
     """The tenant to which an exchange was offered takes it."""
-    offer = pool.market.offers.get((command.offered_by, command.offer))
+    offer = pool.market.offer(command.offered_by, command.offer)
     refusal = refuse_period(pool, command.period)
-    if refusal is None and (offer is None or offer.to != command.tenant or offer.period != command.period):
-        refusal = Refusal(Reject.UNKNOWN_OFFER, "offer", f"{command.offer!r} of {command.offered_by!r} is not open to you")
-    if refusal is None and offer is not None:
-        refusal = _refuse_tokens(pool, command.tenant, offer.period, offer.for_tokens, "offer")
-    if refusal is not None or offer is None:
-        yield transfer_refused(stamp, command, refusal or Refusal(Reject.UNKNOWN_OFFER, "offer", ""))
+    if refusal is not None:
+        yield transfer_refused(stamp, command, refusal)
         return
-    asset, amount = (offer.period, offer.tokens) if offer.tokens else (MONEY, offer.money)
-    giver, taker = account_of(offer.tenant), account_of(offer.to)
-    hold = offer_hold(offer.tenant, offer.id)
-    rows = [
-        PostingRow(Entry.CAPTURE, Code.TRANSFER, asset, hold, giver, taker, amount),
-        *_leg(pool, offer, forth=False),
-    ]
-    if judge(pool.market.ledger, rows) is not Status.OK:
-        yield transfer_refused(stamp, command, _short_of_money(pool, command.tenant, "offer"))
+    if offer is None or offer.to != command.tenant or offer.period != command.period:
+        detail = f"{command.offer!r} of {command.offered_by!r} is not open to {command.tenant!r}"
+        yield transfer_refused(stamp, command, Refusal(Reject.UNKNOWN_OFFER, "offer", detail))
+        return
+    rows = [_hold_row(offer, Entry.CAPTURE), *_leg(pool, offer, forth=False)]
+    refusal = _refuse_tokens(pool, command.tenant, offer.period, offer.for_tokens, "offer")
+    if refusal is None and judge(pool.market.ledger, rows) is Status.INSUFFICIENT_FUNDS:
+        refusal = _short_of_money(pool, command.tenant, "offer", offer.for_money)
+    if refusal is not None:
+        yield transfer_refused(stamp, command, refusal)
         return
     yield transfer_fact(stamp, pool, offer, TransferEventKind.ACCEPTED)
-    yield from posting_facts(stamp, pool.name, _open(pool, offer.period), rows)
+    yield from posting_facts(stamp, pool.name, pool.present, rows)
 
 
 def end_offer(pool: PoolState, offer: Offer, reason: str, stamp: Stamp) -> Iterator[Fact]:
     """An offer ends unaccepted; what it held is free."""
     yield transfer_fact(stamp, pool, offer, TransferEventKind.CANCELLED, reason)
-    yield from posting_facts(stamp, pool.name, _open(pool, offer.period), [_hold_row(offer, Entry.VOID)])
+    yield from posting_facts(stamp, pool.name, pool.present, [_hold_row(offer, Entry.VOID)])
 
 
 def transfer_fact(stamp: Stamp, pool: PoolState, offer: Offer, event: TransferEventKind, reason: str = "") -> Fact:
@@ -107,10 +105,10 @@ def _refuse_transfer(pool: PoolState, command: TransferCommand) -> Refusal | Non
     refusal = refuse_period(pool, command.period) or _refuse_amounts(command)
     if refusal is not None:
         return refusal
-    if (command.tenant, command.id) in pool.market.offers:
-        return Refusal(Reject.DUPLICATE_ID, "id", f"{command.id!r} is an open offer")
-    most = pool.terms.market.max_open_orders
-    if sum(offer.tenant == command.tenant for offer in pool.market.offers.values()) >= most:
+    market, most = pool.market, pool.terms.market.max_open_orders
+    if market.offer(command.tenant, command.id) or market.ledger.posted(transfer_post(command.tenant, command.id)):
+        return Refusal(Reject.DUPLICATE_ID, "id", f"{command.id!r} is an open offer, or was made")
+    if (command.for_tokens or command.for_money) and len(market.offers.get(command.tenant, ())) >= most:
         return Refusal(Reject.TOO_MANY_ORDERS, "id", f"{most} offers are open already")
     return _refuse_tokens(pool, command.tenant, command.period, command.tokens, "tokens")
 
@@ -136,20 +134,21 @@ def _refuse_tokens(pool: PoolState, tenant: str, period: int, tokens: int, field
     return Refusal(Reject.INSUFFICIENT_TOKENS, field, f"{tokens} tokens of period {period} are needed, {has} are free")
 
 
-def _short_of_money(pool: PoolState, tenant: str, field: str) -> Refusal:
+def _short_of_money(pool: PoolState, tenant: str, field: str, needed: int) -> Refusal:
     available = pool.market.ledger.available(MONEY, account_of(tenant))
-    return Refusal(Reject.INSUFFICIENT_MONEY, field, f"{available} nanocredits are available")
+    return Refusal(Reject.INSUFFICIENT_MONEY, field, f"{needed} nanocredits are needed, {available} are available")
 
 
 def _leg(pool: PoolState, offer: Offer, *, forth: bool) -> list[PostingRow]:
-    """What is given (forth), or what comes back for it."""
+    """What is given (forth), or what comes back for it; under the transfer's id, so that it is made once."""
     giver, taker = account_of(offer.tenant), account_of(offer.to)
     debit, credit = (giver, taker) if forth else (taker, giver)
     tokens, money = (offer.tokens, offer.money) if forth else (offer.for_tokens, offer.for_money)
+    once = transfer_post(offer.tenant, offer.id)
     if tokens:
         issued = grants(pool.market.ledger, offer.period, debit, tokens)
-        return [*issued, PostingRow(Entry.POST, Code.TRANSFER, offer.period, "", debit, credit, tokens)]
-    return [PostingRow(Entry.POST, Code.TRANSFER, MONEY, "", debit, credit, money)] if money else []
+        return [*issued, PostingRow(Entry.POST, Code.TRANSFER, offer.period, once, debit, credit, tokens)]
+    return [PostingRow(Entry.POST, Code.TRANSFER, MONEY, once, debit, credit, money)]
 
 
 def _offered(pool: PoolState, offer: Offer) -> list[PostingRow]:
@@ -158,9 +157,7 @@ def _offered(pool: PoolState, offer: Offer) -> list[PostingRow]:
 
 
 def _hold_row(offer: Offer, entry: Entry) -> PostingRow:
+    """What is offered is set aside, given, or free again."""
     asset, amount = (offer.period, offer.tokens) if offer.tokens else (MONEY, offer.money)
-    return PostingRow(entry, Code.TRANSFER, asset, offer_hold(offer.tenant, offer.id), account_of(offer.tenant), "", amount)
-
-
-def _open(pool: PoolState, otherwise: int) -> int:
-    return otherwise if pool.open is None else pool.open.period
+    to = account_of(offer.to) if entry is Entry.CAPTURE else ""
+    return PostingRow(entry, Code.TRANSFER, asset, offer_hold(offer.tenant, offer.id), account_of(offer.tenant), to, amount)

@@ -106,7 +106,7 @@ def test_a_snapshot_of_other_columns_is_not_read():
     here.take(pool(), profile("a1", "a"))
     dump = dump_pool(here.pool())
     head = json.loads(dump.header)
-    other = PoolDump(json.dumps({**head, "columns": head["columns"][:-1]}).encode(), dump.chunks)
+    other = PoolDump(json.dumps({**head, "columns": head["columns"][:-1]}).encode(), dump.chunks, dump.market)
     with pytest.raises(SnapshotFormatError, match="columns: "):
         load_pool(other)
     assert head["columns"] == list(COLUMNS)
