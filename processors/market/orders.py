@@ -103,7 +103,11 @@ def attempt(state: PartitionState, pool: PoolState, period: int, op: New) -> Out
 def _judge(pool: PoolState, instrument: Instrument, asked: _Asked) -> Outcome | Refusal:
     """The book decides, then the ledger."""
     events = decide(instrument.book, asked.op)
-    refusal = _refuse_by_book(instrument.book, asked.op, events[0]) or _refuse_size(instrument, asked.op, events)
+    refusal = (
+        _refuse_by_book(instrument.book, asked.op, events[0])
+        or _refuse_worth(instrument, asked.op)
+        or _refuse_number(instrument, asked.op, events[-1])
+    )
     if refusal is not None:
         return refusal
     outcome = outcome_of(pool, instrument)
