@@ -1,7 +1,7 @@
 """The state of one book: its open orders by id, by account, by expiry, and on each side by price and then time.
 
-Memory: about 0.5 KB for an order that rests (the object 176 bytes, its place in four dictionaries, its id), 0.1 KB for the id of
-one that has ended.
+Memory, as tests/benchmarks/bench_orderbook.py measures it with a million orders: 0.4 KB for one that rests (the object 144 bytes,
+its entries in the dictionaries, its id and numbers), 0.07 KB more if it is alone at its price; for one that has ended its id stays.
 """
 
 from dataclasses import dataclass
