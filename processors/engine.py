@@ -6,6 +6,7 @@ it asks for the next: closing a period takes several facts, and each is judged b
 
 from collections.abc import Iterator
 
+from processors.bots.ticking import decide_bots
 from processors.broken import BrokenJournalError
 from processors.commands import decide_pool, decide_profile, refuse_misfits
 from processors.counting import decide_usage
@@ -88,6 +89,7 @@ def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iter
         yield from refuse_misfits(state, stamp)
     yield from decide_time(state, stamp)
     yield from decide_due_periods(state, stamp)
+    yield from decide_bots(state, stamp)
 
 
 def _decide_mark(state: PartitionState, record: MeterMark, stamp: Stamp) -> Iterator[Fact]:

@@ -8,6 +8,8 @@ import numpy as np
 
 from processors import budgets, demand
 from processors.accounts import billed_tenant_of
+from processors.bots.recording import record_actions, record_bot, record_bot_trades
+from processors.bots.waking import notice
 from processors.market.recording import (
     record_deliveries,
     record_key,
@@ -21,6 +23,7 @@ from processors.market.recording import (
 from processors.state import SEEN_COMMANDS, OpenPeriod, PartitionState, PoolState, command_key
 from processors.tenants import DECLARED, NO_CAP, Column, saturating_add
 from processors.terms import MARKET_TERMS, MarketTerms, Terms
+from schemas.bot_facts import BotActed, BotSet
 from schemas.fact import Fact
 from schemas.facts import (
     AllocationsClosed,
@@ -57,6 +60,9 @@ TIERS: tuple[Tier, ...] = tuple(Tier)
 def evolve(state: PartitionState, fact: Fact) -> None:
     """Record one fact."""
     _RECORD[type(fact)](state, fact)
+    pool = state.pools.get(fact.pool)
+    if pool is not None and pool.market.bots.held:
+        notice(pool.market.bots.changes, fact)
 
 
 def _ticked(state: PartitionState, fact: Ticked) -> None:
@@ -209,6 +215,7 @@ def _order_events(state: PartitionState, fact: OrderEvents) -> None:
 
 def _trades(state: PartitionState, fact: Trades) -> None:
     record_trades(state.pools[fact.pool], fact)
+    record_bot_trades(state.pools[fact.pool], fact)
 
 
 def _settlements(state: PartitionState, fact: Settlements) -> None:
@@ -222,6 +229,15 @@ def _deliveries(state: PartitionState, fact: Deliveries) -> None:
 def _transfer_events(state: PartitionState, fact: TransferEvents) -> None:
     if fact.pool in state.pools:
         record_transfers(state.pools[fact.pool], fact)
+
+
+def _bot_set(state: PartitionState, fact: BotSet) -> None:
+    record_bot(state.pools[fact.pool], fact)
+
+
+def _bot_acted(state: PartitionState, fact: BotActed) -> None:
+    if fact.pool in state.pools:  # refused settings may name a pool that nobody has defined
+        record_actions(state.pools[fact.pool], fact)
 
 
 def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:
@@ -264,4 +280,6 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     Settlements: _settlements,
     Deliveries: _deliveries,
     TransferEvents: _transfer_events,
+    BotSet: _bot_set,
+    BotActed: _bot_acted,
 }

@@ -223,6 +223,7 @@ TENANT_COMMANDS: tuple[type[TenantCommand], ...] = (
     ReplaceCommand,
     TransferCommand,
     AcceptCommand,
+    BotCommand,
 )
 OperatorCommand = DepositCommand | KeyCommand | CallCommand
 OPERATOR_COMMANDS: tuple[type[OperatorCommand], ...] = (DepositCommand, KeyCommand, CallCommand)

@@ -7,6 +7,7 @@ positions are folded from them without judging again.
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
+from schemas.bot_facts import BOT_FACTS
 from schemas.fact import Fact, fact_table
 from schemas.market import PublicKey
 from schemas.model import Table
@@ -220,4 +221,5 @@ MARKET_FACTS: tuple[type[Fact], ...] = (
     Settlements,
     Deliveries,
     TransferEvents,
+    *BOT_FACTS,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from hashlib import blake2b
 
+from processors.bots.setting import bot_refused, decide_bot
 from processors.market.keys import Refusal, authenticate, spent_sequence
 from processors.market.orders import decide_change, decide_order, is_open
 from processors.market.outcome import OrderRow
@@ -14,6 +15,7 @@ from schemas.canonical import digest
 from schemas.fact import Fact
 from schemas.market import (
     AcceptCommand,
+    BotCommand,
     CancelCommand,
     OrderCommand,
     ReduceCommand,
@@ -34,12 +36,12 @@ def decide_tenant(state: PartitionState, command: TenantCommand, stamp: Stamp) -
     pool = state.pools.get(command.pool)
     if pool is None:
         yield _taken(stamp, command, mark, None)
-        yield _refused(stamp, command, Refusal(Reject.UNKNOWN_POOL, "pool", f"{command.pool!r} is not defined"))
+        yield _refused(state, stamp, command, Refusal(Reject.UNKNOWN_POOL, "pool", f"{command.pool!r} is not defined"))
         return
     refusal = authenticate(pool, command, state.now_ms)
     yield _taken(stamp, command, mark, spent_sequence(pool, command))
     if refusal is not None:
-        yield _refused(stamp, command, refusal)
+        yield _refused(state, stamp, command, refusal)
         return
     yield from _decide(state, pool, command, stamp)
 
@@ -70,6 +72,8 @@ def _decide(state: PartitionState, pool: PoolState, command: TenantCommand, stam
             yield from decide_transfer(state, pool, command, stamp)
         case AcceptCommand():
             yield from decide_accept(pool, command, stamp)
+        case BotCommand():
+            yield from decide_bot(state, pool, command, stamp)
         case _:
             raise TypeError(f"{command.KIND} is no command of a tenant")
 
@@ -103,8 +107,10 @@ def decide_turned_away(state: PartitionState, record: TurnedAway, stamp: Stamp) 
     yield order_refused(stamp, record.pool, record.period or 0, _blank(record.tenant, record.id), refusal)
 
 
-def _refused(stamp: Stamp, command: TenantCommand, refusal: Refusal) -> Fact:
+def _refused(state: PartitionState, stamp: Stamp, command: TenantCommand, refusal: Refusal) -> Fact:
     match command:
+        case BotCommand():
+            return bot_refused(state, stamp, command, refusal)
         case TransferCommand() | AcceptCommand():
             return transfer_refused(stamp, command, refusal)
         case OrderCommand():

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from processors import ledger
+from processors.bots.dumping import dump_bots, load_bots
 from processors.market.state import Instrument, Key, Market, Offer, Position, book_config
 from processors.orderbook import BookDump, OrderRow, dump, load
 from processors.terms import MarketTerms
@@ -44,6 +45,9 @@ def load_market(chunks: Iterable[bytes]) -> Market:
     market.instruments = {instrument.period: instrument for instrument in _instruments(rows)}
     for period, tenant, *row in rows["position"]:
         market.instruments[period].positions[tenant] = Position(*row)
+    for period, tenant, bot, net in rows["inventory"]:
+        market.instruments[period].inventories[tenant, bot] = net
+    market.bots = load_bots(rows["bot"], rows["resume"])
     return market
 
 
@@ -71,6 +75,7 @@ def _rows(market: Market) -> Iterator[Row]:
         yield from (["offer", *asdict(offer).values()] for offer in offers.values())
     for instrument in market.instruments.values():
         yield from _instrument_rows(instrument)
+    yield from dump_bots(market.bots)
 
 
 def _instrument_rows(instrument: Instrument) -> Iterator[Row]:
@@ -89,6 +94,7 @@ def _instrument_rows(instrument: Instrument) -> Iterator[Row]:
     yield from (["ended", period, order_id] for order_id in state.ended)
     for tenant, position in instrument.positions.items():
         yield ["position", period, tenant, position.bought, position.sold, position.paid, position.earned]
+    yield from (["inventory", period, *known, net] for known, net in instrument.inventories.items())
 
 
 def _chunks(rows: Iterator[Row]) -> Iterator[bytes]:

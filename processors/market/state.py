@@ -5,6 +5,7 @@ Memory: an instrument 2 KB and what its book holds (processors/orderbook/book.py
 
 from dataclasses import dataclass, field
 
+from processors.bots.state import Bots
 from processors.ledger import Ledger
 from processors.orderbook import Book, Config
 from processors.terms import MarketTerms
@@ -49,6 +50,7 @@ class Instrument:
         positions: by tenant (OPERATOR_TENANT: fees and offers of the operator), till delivery.
         last_price: of the last trade; None before the first.
         volume: tokens traded.
+        inventories: what bots' orders bought of it less what they sold, by (tenant, name of the bot).
     """
 
     period: int
@@ -58,6 +60,7 @@ class Instrument:
     positions: dict[str, Position] = field(default_factory=dict)
     last_price: int | None = None
     volume: int = 0
+    inventories: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def position(self, tenant: str) -> Position:
         """The tenant's position, begun at zero."""
@@ -80,13 +83,14 @@ class Offer:
 
 @dataclass(slots=True)
 class Market:
-    """Accounts, instruments by period, keys and open offers by tenant and then by their ids."""
+    """Accounts, instruments by period, keys, open offers and bots by tenant and then by their ids."""
 
     ledger: Ledger = field(default_factory=Ledger)
     instruments: dict[int, Instrument] = field(default_factory=dict)
     keys: dict[str, dict[str, Key]] = field(default_factory=dict)
     key_owners: dict[str, str] = field(default_factory=dict)
     offers: dict[str, dict[str, Offer]] = field(default_factory=dict)
+    bots: Bots = field(default_factory=Bots)
 
     def offer(self, tenant: str, transfer_id: str) -> Offer | None:
         """The tenant's open offer of this id."""

@@ -17,6 +17,7 @@ WIDE = {
     "period": st.integers(0, INT64_MAX),
     "expire": st.integers(0, MAX_MOMENT),
     **dict.fromkeys(("price", "qty", "by", "tokens", "money", "for_tokens", "for_money"), INT64),
+    "name": NAMES.map(lambda name: name.replace("/", "-")),
 }
 """All values that a field of this name may have; of the other integers some small ones do."""
 

@@ -121,12 +121,17 @@ def test_a_record_of_every_version_is_read_into_the_model_of_today(kind: str, ve
 
 
 def _with_words(schema: Any, values: Any) -> Fields:
-    return values | {field["name"]: _words(field, values[field["name"]]) for field in schema["fields"] if "words" in field}
+    return {field["name"]: _worded(field, values[field["name"]]) for field in schema["fields"]}
 
 
-def _words(field: Any, value: Any) -> Any:
-    word = field["words"][0]
-    return [word] * len(value) if isinstance(value, list) else word
+def _worded(field: Any, value: Any) -> Any:
+    """The value, with words that its field has; those of records within it too."""
+    if "words" in field:
+        return [field["words"][0]] * len(value) if isinstance(value, list) else field["words"][0]
+    listed = field["type"]["items"] if isinstance(field["type"], dict) and field["type"]["type"] == "array" else None
+    if isinstance(listed, dict) and "fields" in listed:
+        return [_with_words(listed, each) for each in value]
+    return value
 
 
 def test_postings_of_before_the_market_name_the_billed_accounts() -> None:
