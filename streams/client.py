@@ -1,4 +1,4 @@
-"""How backends and operators publish: typed publishers over one Kafka producer with acks=all.
+"""How backends, operators and tenants publish: typed publishers over one Kafka producer with acks=all.
 
     from streams.client import UsagePublisher
 
@@ -8,6 +8,8 @@
 An event is identified by (`source`, `id`): publishing it again, by a retry of ours or of the caller, changes nothing.
 What was not acknowledged is handed back, never dropped: `flush` counts it, `take_undelivered` returns it, `close` raises.
 A failed event may nevertheless stand in the topic (the acknowledgement was lost); publish it again with its id.
+
+Tenants trade with `TenantClient` (streams/tenant_client.py), which is imported from here, too.
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import ValidationError
-
+from schemas.market import OperatorCommand
 from schemas.model import Event
 from schemas.published import LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
+from streams.building import InvalidEvent, validated
 from streams.codecs import encode
-from streams.errors import BadInput
 from streams.outbox import Delivered, Letter, Outbox, PublishFailed, PublishTimeout, Undelivered, UndeliveredError
 from streams.settings import Settings
+from streams.tenant_client import TenantClient
 
 __all__ = [
     "CommandPublisher",
@@ -35,6 +37,7 @@ __all__ = [
     "LatencyPublisher",
     "PublishFailed",
     "PublishTimeout",
+    "TenantClient",
     "Undelivered",
     "UndeliveredError",
     "UsagePublisher",
@@ -44,10 +47,6 @@ Encoding = Literal["avro", "json"]
 Observation = TypeVar("Observation", bound=UsageEvent | LatencyEvent)
 Published = TypeVar("Published", bound=Event)
 OnDelivery = Callable[[Published, str | None], None]
-
-
-class InvalidEvent(BadInput, ValueError):  # noqa: N818  named for the event, as BadInput is
-    """An event that no door would take; the message names field and value. Nothing was sent."""
 
 
 class _Publisher(Generic[Published]):
@@ -185,7 +184,7 @@ class _ObservationPublisher(_Publisher[Observation]):
         given.setdefault("id", str(uuid.uuid4()))
         if self._source is not None:
             given.setdefault("source", self._source)
-        return _validated(self.EVENT, given)
+        return validated(self.EVENT, given)
 
 
 class UsagePublisher(_ObservationPublisher[UsageEvent]):
@@ -202,11 +201,11 @@ class LatencyPublisher(_ObservationPublisher[LatencyEvent]):
     EVENT = LatencyEvent
 
 
-Command = PoolCommand | ProfileCommand
+Command = PoolCommand | ProfileCommand | OperatorCommand
 
 
 class CommandPublisher(_Publisher[Command]):
-    """Publishes what operators set: pools and profiles, keyed by pool. A command is identified by its `id`."""
+    """Publishes what operators set: pools, profiles, deposits, keys, calls; keyed by pool. A command is identified by its `id`."""
 
     TOPIC = "profiles"
 
@@ -233,17 +232,6 @@ def _milliseconds(moment: object) -> object:
             raise InvalidEvent(f"time: {moment.isoformat()} has no time zone")
         return int(moment.timestamp() * 1000)
     return moment
-
-
-def _validated(model: type[Published], fields: Mapping[str, Any]) -> Published:
-    try:
-        return model.model_validate(fields)
-    except ValidationError as invalid:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, error['loc'])) or model.KIND}: {error['msg']} (got {error['input']!r:.100})"
-            for error in invalid.errors(include_url=False)
-        )
-        raise InvalidEvent(wrong) from invalid
 
 
 def _as_json(event: Event) -> bytes:

@@ -104,6 +104,7 @@ class Outbox(Generic[Item]):
         max_pending: int = 100_000,
         max_wait: timedelta = timedelta(seconds=30),
         delivery_timeout: timedelta = timedelta(minutes=2),
+        linger_ms: float = 5,
         on_delivery: Callable[[Item, str | None], None] | None = None,
     ) -> None:
         self._max_pending = max_pending
@@ -124,7 +125,7 @@ class Outbox(Generic[Item]):
                 "enable.idempotence": True,
                 "partitioner": "consistent_random",
                 "compression.type": "lz4",
-                "linger.ms": 5,
+                "linger.ms": linger_ms,
                 "batch.size": 1 << 20,
                 "message.max.bytes": MAX_MESSAGE_BYTES,
                 "delivery.timeout.ms": int(self._delivery_timeout_s * 1000),
@@ -182,6 +183,20 @@ class Outbox(Generic[Item]):
             PublishTimeout: no room within `max_wait`.
             PublishFailed: closed, too large, or a fatal error.
         """
+        reason = await (await self.hand_over(letter, item))
+        if reason is not None:
+            raise UndeliveredError([Undelivered[object](item, reason)])
+
+    async def hand_over(self, letter: Letter, item: Item) -> asyncio.Future[str | None]:
+        """Takes one message as soon as there is room. Messages whose calls follow one another keep their order.
+
+        Returns:
+            A future, done when the message's fate is known: None, or the reason why it failed.
+
+        Raises:
+            PublishTimeout: no room within `max_wait`.
+            PublishFailed: closed, too large, or a fatal error.
+        """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[str | None] = loop.create_future()
 
@@ -195,9 +210,7 @@ class Outbox(Generic[Item]):
 
         if not self._offer(letter, item, settle):
             await asyncio.to_thread(self.put, letter, item, settle)
-        reason = await outcome
-        if reason is not None:
-            raise UndeliveredError([Undelivered[object](item, reason)])
+        return outcome
 
     def flush(self, timeout: timedelta | None = None) -> Delivered:
         """Waits until every message so far is acknowledged or failed, at most `timeout` (None: as long as deliveries are tried)."""

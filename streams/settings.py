@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     )
     partitions: Annotated[int, Field(ge=1, le=1024)] = Field(4, description="partitions of every topic that we create (clock: 1)")
     replication: Count = Field(1, description="replicas of every topic that we create (embedded Kafka: 1)")
+    tenant: str | None = Field(None, description="for whom clients and commands trade (orders, transfers, positions, …)")
+    key: Path | None = Field(None, description="file of the private key with which a tenant's commands are signed (PEM)")
+
     schema_registry: str | None = Field(None, description="URL of a Confluent schema registry; none: Avro without one")
 
     tick_ms: Annotated[int, Field(ge=50, le=60_000)] = Field(1000, description="length of a clock tick, milliseconds")
@@ -144,7 +147,7 @@ class Settings(BaseSettings):
         flags = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
         return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=_read_config(flags.get("home")))
 
-    @field_validator("home", "jars", "kafka_ssl_ca_location", "kafka_ssl_certificate_location", "kafka_ssl_key_location")
+    @field_validator("home", "jars", "key", "kafka_ssl_ca_location", "kafka_ssl_certificate_location", "kafka_ssl_key_location")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # The supervisor leaves the directory in which `up` was typed; a relative path would then mean another place.

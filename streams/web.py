@@ -11,9 +11,9 @@ from faust.web import View
 
 from processors.state import PoolState
 from processors.tenants import NO_CAP
+from streams.partitioning import home_partition
 from streams.roles.engine import Engine
-
-_SHOWN = ("demand", "bid", "surplus", "charge", "shortfall", "used", "requests", "version", "elasticity", "weight", "spent")
+from streams.web_market import tenant_market
 
 
 def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
@@ -21,6 +21,11 @@ def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
 
     The first tells of the pools of this worker only; the others are passed on to the worker that owns the pool.
     """
+
+    def missing(view: View, pool: str) -> Response:
+        if home_partition(pool.encode(), app.conf.topic_partitions) not in engine.states():
+            return view.error(503, f"pool: {pool!r} is another worker's, or none's at this moment")
+        return view.error(404, f"pool: {pool!r} is not defined")
 
     @app.page("/pools")
     async def pools(view: View, request: Request) -> Response:  # noqa: ARG001  Faust's signature
@@ -31,7 +36,7 @@ def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
     async def pool_page(view: View, request: Request, pool: str) -> Response:  # noqa: ARG001  Faust's signature
         found = _pools(engine).get(pool)
         if found is None:
-            return view.error(404, f"pool: {pool!r} is not defined")
+            return missing(view, pool)
         return view.json(_pool(found))
 
     @app.page("/pools/{pool}/tenants/{tenant}")
@@ -39,11 +44,11 @@ def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
     async def tenant_page(view: View, request: Request, pool: str, tenant: str) -> Response:  # noqa: ARG001  Faust's signature
         found = _pools(engine).get(pool)
         if found is None:
-            return view.error(404, f"pool: {pool!r} is not defined")
+            return missing(view, pool)
         slot = found.tenants.slots.get(tenant)
         if slot is None:
             return view.error(404, f"tenant: {tenant!r} is not known in pool {pool!r}")
-        return view.json({"pool": pool, **_period(found), **_tenant(found, slot)})
+        return view.json({"pool": pool, **_period(found), **_tenant(found, slot), **tenant_market(found, slot)})
 
 
 def _pools(engine: Engine) -> dict[str, PoolState]:
@@ -88,6 +93,8 @@ def _tenant(pool: PoolState, slot: int) -> dict[str, Any]:
             "demand",
             "bid",
             "surplus",
+            "bought",
+            "sold",
             "charge",
             "shortfall",
             "used",
@@ -102,7 +109,7 @@ def _tenant(pool: PoolState, slot: int) -> dict[str, Any]:
     return {
         "tenant": pool.tenants.names[slot],
         "base": base,
-        "allocated": base + values["surplus"],
+        "allocated": base + values["surplus"] + values["bought"] - values["sold"],
         **values,
         **{name: _or_none(pool, name, slot) for name in ("budget_left", "rank", "sla_ms", "budget")},
     }
