@@ -88,6 +88,24 @@ class Checkpoint(NamedTuple):
 Line: TypeAlias = PostingLine | OrderLine | OfferLine | Checkpoint
 
 
+class Opening(NamedTuple):
+    """What stood when the first line was written, where an audit does not begin with the first line of all.
+
+    Attributes:
+        balances: (asset, owner, balance) of all accounts that are not at zero.
+        issued: (period, tokens) granted and not given back.
+        holds: (id, asset, owner, amount) of all holds.
+        orders: the open ones, as if accepted with what is open of them.
+        offers: the open ones.
+    """
+
+    balances: Iterable[tuple[int, str, int]]
+    issued: Iterable[tuple[int, int]]
+    holds: Iterable[tuple[str, int, str, int]]
+    orders: Iterable[OrderLine]
+    offers: Iterable[OfferLine]
+
+
 class Fault(StrEnum):
     """What does not hold. Each says what `subject`, `expected` and `found` of its findings are."""
 

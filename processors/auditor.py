@@ -6,8 +6,9 @@ After every journal record (its facts belong together) holds equal what open ord
 close, that is so of all holds, debits equal credits, tokens are where they went (granted = held by owners + given back), and the
 closed period leaves nothing behind.
 
-Nothing that a line says makes it raise. Memory: 250 bytes an account that is not at zero, 450 an open order with its hold, 120 each
-of the newest million ids of transfers: 25 MB for 100,000 tenants, 450 MB for 1,000,000 resting orders. Time: 5 µs a line.
+Nothing that a line says makes it raise. Memory: 270 bytes an account that is not at zero, 600 an open order with its hold, 120 each
+of the newest million ids of posts: 27 MB for 100,000 tenants, 600 MB for 1,000,000 resting orders. Time: 8 µs a line, twice what
+the ledger takes.
 """
 
 from collections import OrderedDict
@@ -24,6 +25,7 @@ from processors.audit_lines import (
     Finding,
     Line,
     OfferLine,
+    Opening,
     OrderLine,
     PostingLine,
     Report,
@@ -107,6 +109,21 @@ class Auditor:
         self._passing: dict[int, set[Account]] = {}
         """By period, accounts that are not at zero and must be when it has closed: its tokens, and its escrow."""
         self._ids: OrderedDict[bytes, None] = OrderedDict()
+
+    def begin(self, opening: Opening) -> None:
+        """Go on from what stood, before the first line. It is taken at its word, but must fit together at the first checkpoint."""
+        for asset, owner, balance in opening.balances:
+            self._change((asset, owner), balance, 0)
+        for period, tokens in opening.issued:
+            self._assets.setdefault(period, _Asset()).granted += tokens
+        for hold, asset, owner, amount in opening.holds:
+            self._holds[hold] = (asset, owner, amount)
+            self._change((asset, owner), 0, amount)
+            self._compare(hold)
+        for order in opening.orders:
+            self._take_order(order)
+        for offer in opening.offers:
+            self._take_offer(offer)
 
     def take(self, line: Line) -> None:
         """Read one line."""

@@ -332,6 +332,8 @@ SELL = OrderLine("accepted", "s", BEN, 5, "sell", 7, 20, 20)
         ([DEPOSIT._replace(credit="")], "malformed: credit, money, found 1,000 (line 1)"),
         ([DEPOSIT._replace(code="gift")], "misplaced: gift from 'bank' to 'tenant/ann', money, found 1,000 (line 1)"),
         ([DEPOSIT._replace(asset=5)], "misplaced: deposit from 'bank' to 'tenant/ann', tokens of 5, found 1,000 (line 1)"),
+        ([DEPOSIT._replace(credit="tenant/")], "misplaced: deposit from 'bank' to 'tenant/', money, found 1,000 (line 1)"),
+        ([GRANT._replace(asset=MONEY)], "misplaced: grant from 'pool' to 'tenant/ben', money, found 40 (line 1)"),
         (
             [DEPOSIT, post(ANN, ANN, 1, code=Code.TRANSFER)],
             "misplaced: transfer from 'tenant/ann' to 'tenant/ann', money, found 1 (line 2)",

@@ -95,6 +95,7 @@ def started():
         ([post("bank", "", 1)], Status.MALFORMED),
         ([post("bank", BEN, 1, asset=-2)], Status.MALFORMED),
         ([post("bank", BEN, 1)._replace(entry="take")], Status.MALFORMED),
+        ([hold("k", ANN, 1)._replace(entry="take")], Status.MALFORMED),
         ([hold("", ANN, 1)], Status.MALFORMED),
         ([hold("k", "", 1)], Status.MALFORMED),
         ([hold("k", ANN, 1)._replace(credit=BEN)], Status.MALFORMED),
@@ -146,6 +147,7 @@ def test_the_newest_ids_are_remembered(monkeypatch):
     ledger = Ledger()
     for key in "abcd":
         record(ledger, [post("bank", ANN, 1, key=key)])
+    assert [ledger.posted(key) for key in "abcd"] == [False, True, True, True]
     again = {key: judge(ledger, [post("bank", ANN, 1, key=key)]) for key in "abcd"}
     assert again == {"a": Status.OK, "b": Status.EXISTS, "c": Status.EXISTS, "d": Status.EXISTS}
     restored = load(dump(ledger))
