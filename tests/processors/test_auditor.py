@@ -83,7 +83,7 @@ def tenants_rows(draw):
     return PostingRow(entry, "trade", draw(st.sampled_from((MONEY, 4, -2))), key, draw(owners), credit, amount)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(tenants_rows(), min_size=1, max_size=16))
 def test_a_row_has_a_finding_if_and_only_if_the_ledger_refuses_it(rows):
     ledger, told = Ledger(), []
@@ -166,7 +166,7 @@ MOVING = ("post", "capture")
 ANY = ("post", "hold", "capture", "void")
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     ("fault", "entries"),
     [
@@ -197,7 +197,7 @@ def test_a_fault_in_the_postings_is_found_where_balances_are_declared(fault, ent
         assert str(first).startswith(f"{first.fault}: ")
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     ("fault", "entries"),
     [
@@ -216,7 +216,7 @@ def test_a_fault_in_holds_is_found_by_open_orders_alone(fault, entries, seed):
         assert not audit(fault(lines, at, rng)).clean, f"{fault.__name__} of line {at}: {lines[at]}"
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("fault", [double, land_again_later, move])
 def test_a_fault_in_the_order_of_lines_is_found_by_their_places(fault, seed):
     rng = random.Random(seed)
@@ -243,7 +243,7 @@ def test_a_line_that_did_not_land_is_missed_by_its_place(seed):
         assert counts[Fault.LINE_MISSING] == 1, lines[at]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     ("event", "change"),
     [

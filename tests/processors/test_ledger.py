@@ -340,7 +340,7 @@ TestLedgerAgainstModel.settings = settings(max_examples=60, stateful_step_count=
 # Long random runs
 
 OPERATIONS = int(os.environ.get("BOURSE_LEDGER_OPERATIONS", "40000"))
-"""`BOURSE_LEDGER_OPERATIONS=1000000` takes half a minute."""
+"""`BOURSE_LEDGER_OPERATIONS=1000000` takes about a minute."""
 
 
 @pytest.mark.timeout(0 if OPERATIONS > 100_000 else 300)
