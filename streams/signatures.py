@@ -1,7 +1,7 @@
 """Ed25519 signatures of commands (RFC 8032), over their canonical form (schemas/canonical.py).
 
     private, public = generate()                   # an operator registers `public` for the tenant
-    signed = sign(OrderCommand(...), private)      # with key, seq and signature
+    signed = sign(OrderCommand(..., seq=1), private)
     assert verify(signed)
 
 A signature says that the command is the key's. Whose the key is, from when to when, and whether `seq` is new, the engine judges.
@@ -14,8 +14,6 @@ core, beside the event loop, not in it (streams/roles/intake.py). Parsing the ke
 from __future__ import annotations
 
 import os
-import threading
-import time
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -70,15 +68,18 @@ def public_key(private_key: Ed25519PrivateKey) -> str:
 
 
 def sign(command: Command, private_key: Ed25519PrivateKey) -> Command:
-    """The command with `key`, `seq` and `signature`.
+    """The command with `key` and `signature`.
 
     Args:
-        command: what to sign, unsigned or not. Its `seq` must be greater than any that was published with this key; where it has
-            none, it gets that of `next_sequence`.
+        command: what to sign. Its `seq` is greater than any that was published with this key (streams/sequence.py).
         private_key: of its tenant.
+
+    Raises:
+        ValueError: the command has no `seq`.
     """
-    seq = next_sequence() if command.seq is None else command.seq
-    keyed = command.model_copy(update={"key": public_key(private_key), "seq": seq, "signature": None})
+    if command.seq is None:
+        raise ValueError("seq: missing; a signed command has a number that its key has not used yet")
+    keyed = command.model_copy(update={"key": public_key(private_key), "signature": None})
     signature = b64encode(private_key.sign(canonical_form(keyed))).decode()
     return keyed.model_copy(update={"signature": signature})
 
@@ -110,21 +111,6 @@ def object_to(command: TenantCommand) -> Objection | None:
         return None
     detail = f"signature: {shown(command.signature)} is not what the key {shown(command.key)} gives for this command"
     return Objection(Reject.SIGNATURE_WRONG, "signature", detail)
-
-
-_lock = threading.Lock()
-_last = 0
-
-
-def next_sequence() -> int:
-    """A number above all that this process has drawn; above those of earlier ones too, unless the clock was put back.
-
-    Microseconds since 1970, or one more than the last. Below 2^53 until the year 2255, so that every JSON parser reads it exactly.
-    """
-    global _last  # noqa: PLW0603  the sequence is the process's: two clients with one key must not draw the same number
-    with _lock:
-        _last = max(_last + 1, time.time_ns() // 1000)
-        return _last
 
 
 def write_private_key(path: Path, private_key: Ed25519PrivateKey) -> None:

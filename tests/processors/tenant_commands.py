@@ -56,6 +56,11 @@ def commands(models=TENANT_COMMANDS):
     )
 
 
+def numbered(command, seq=7):
+    """With a number to be signed with."""
+    return command.model_copy(update={"seq": seq})
+
+
 def encodings(command):
     """(name, value, headers) of the command in each encoding; what stands in a CloudEvent's envelope is not in its data."""
     fields = command.model_dump(mode="json")

@@ -43,7 +43,14 @@ def _events(model: type[Event]) -> st.SearchStrategy[Event]:
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.__dict__ if isinstance(value, Event) else value for name, value in fields.items()}
+    """Fields in which the events have become theirs."""
+    return {name: _members(value) for name, value in fields.items()}
+
+
+def _members(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_members(each) for each in value]
+    return _plain(value.__dict__) if isinstance(value, Event) else value
 
 
 @pytest.mark.parametrize("kind", list(EVENTS))
@@ -57,7 +64,7 @@ def test_every_type_comes_back_as_it_was(kind: str) -> None:
         assert found == event
         assert encode(found) == data
         assert data[:HEADER_BYTES] == MAGIC + avro_fingerprint(record(type(event)))
-        plain = {name: value.__dict__ if isinstance(value, Event) else value for name, value in event.__dict__.items()}
+        plain = _plain(event.__dict__)
         stream = io.BytesIO()
         schemaless_writer(stream, parsed(type(event)), plain)
         assert data[HEADER_BYTES:] == stream.getvalue()

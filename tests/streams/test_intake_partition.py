@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_world import World, pool, profile
-from tenant_commands import commands
+from tenant_commands import commands, numbered
 
 from schemas.dead_letters import DeadLetter
 from schemas.market import CancelCommand, DepositCommand, KeyCommand, OrderCommand, TenantCommand, TransferCommand, TurnedAway
@@ -34,7 +34,7 @@ HERE = 5
 
 PRIVATE, PUBLIC = generate()
 THIEF, THIEFS_PUBLIC = generate()
-ORDER = OrderCommand(id="o-1", pool="llm", tenant="acme", period=5, side="buy", qty=5, price=3)
+ORDER = OrderCommand(id="o-1", pool="llm", tenant="acme", period=5, side="buy", qty=5, price=3, seq=7)
 SIGNED = sign(ORDER, PRIVATE)
 FIELDS = SIGNED.model_dump(mode="json")
 HOME = home_partition(b"llm", 8)
@@ -77,7 +77,7 @@ def letters(outgoing: Sequence[Outgoing]) -> list[DeadLetter]:
 @settings(max_examples=60, deadline=None)
 @given(command=commands())
 def test_signed_and_unsigned_commands_pass_as_they_are(command: TenantCommand) -> None:
-    signed = sign(command, PRIVATE)
+    signed = sign(numbered(command), PRIVATE)
     outgoing = taken(command, signed)
     assert journal(outgoing) == [command, signed]
     home = command.pool.encode()
@@ -93,7 +93,7 @@ def _resigned(**changes: Any) -> dict[str, Any]:
 RAW = b64decode(SIGNED.signature or "")
 ORDER_OF_ED25519 = 2**252 + 27742317777372353535851937790883648493
 SECOND_FORM = b64encode(RAW[:32] + (int.from_bytes(RAW[32:], "little") + ORDER_OF_ED25519).to_bytes(32, "little")).decode()
-CANCEL = CancelCommand(id="o-1", pool="llm", tenant="acme", period=5, order="o")
+CANCEL = CancelCommand(id="o-1", pool="llm", tenant="acme", period=5, order="o", seq=7)
 OF_A_CANCEL = sign(CANCEL, PRIVATE)
 AS_A_CANCEL = CANCEL.model_dump() | {name: FIELDS[name] for name in ("key", "seq", "signature")}
 ANYONES = {"key": "AQ" + "A" * 41 + "=", "signature": "AQ" + "A" * 84 + "=="}
@@ -175,7 +175,7 @@ KNOWN = {"pool": "llm", "tenant": "acme", "id": "o-1", "command": "order", "peri
 LONG = "ce_" + "x" * 500
 ENVELOPE = {"specversion": "1.0", "id": "o-1", "subject": "acme", "type": "x.order"}
 REGISTERED = KeyCommand(id="k", pool="llm", tenant="acme", key=PUBLIC)
-BARE = ORDER.model_dump(mode="json", exclude_none=True)
+BARE = ORDER.model_dump(mode="json", exclude_none=True, exclude={"seq"})
 
 # (what, message, field, what can be read of it)
 BAD: list[tuple[str, Any, str, dict[str, Any]]] = [
@@ -323,7 +323,7 @@ def test_operators_commands_pass_unsigned() -> None:
 
 
 def test_a_transfer_is_turned_away_like_an_order() -> None:
-    gift = sign(TransferCommand(id="t", pool="llm", tenant="acme", to="bob", period=5, money=7), PRIVATE)
+    gift = sign(TransferCommand(id="t", pool="llm", tenant="acme", to="bob", period=5, money=7, seq=7), PRIVATE)
     (away,) = journal(taken(gift.model_copy(update={"money": 70})))
     assert isinstance(away, TurnedAway)
     assert (away.command, away.id, away.reason) == ("transfer", "t", "signature_wrong")

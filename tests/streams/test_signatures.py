@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-import time
 from base64 import b64decode, b64encode
 from hashlib import sha512
 from pathlib import Path
@@ -16,18 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tenant_commands import SIGNING, commands, encodings, values_of
+from tenant_commands import SIGNING, commands, encodings, numbered, values_of
 
 from schemas.canonical import canonical_form, digest
 from schemas.market import AcceptCommand, CancelCommand, OrderCommand, TenantCommand
 from schemas.trading import Reject
-from streams import signatures
 from streams.codecs import decode, encode
 from streams.door import Door
 from streams.errors import BadInput
 from streams.signatures import (
     generate,
-    next_sequence,
     object_to,
     public_key,
     read_private_key,
@@ -37,7 +33,7 @@ from streams.signatures import (
 )
 
 DOOR = Door(max_event_bytes=1 << 20, max_ahead_ms=1, max_age_ms=1)
-ORDER = OrderCommand(id="o-1", pool="llama", tenant="acme", period=9, side="buy", qty=5, price=3)
+ORDER = OrderCommand(id="o-1", pool="llama", tenant="acme", period=9, side="buy", qty=5, price=3, seq=7)
 PRIVATE, PUBLIC = generate()
 SIGNED = sign(ORDER, PRIVATE)
 
@@ -123,7 +119,7 @@ def test_signatures_are_those_of_rfc_8032(secret: str, public: str, message: str
 @settings(max_examples=100, deadline=None)
 @given(command=commands())
 def test_a_signature_holds_in_every_encoding(command: TenantCommand) -> None:
-    signed = sign(command, PRIVATE)
+    signed = sign(numbered(command), PRIVATE)
     assert verify(signed)
     for name, value, headers in encodings(signed):
         read = DOOR.read("orders", value, headers, signed.pool.encode(), 0)
@@ -140,7 +136,7 @@ def test_a_signature_holds_in_every_encoding(command: TenantCommand) -> None:
 @settings(max_examples=150, deadline=None)
 @given(command=commands(), data=st.data())
 def test_a_command_of_which_any_field_was_changed_is_not_the_signed_one(command: TenantCommand, data: st.DataObject) -> None:
-    signed = sign(command, PRIVATE)
+    signed = sign(numbered(command), PRIVATE)
     for name in type(command).model_fields:
         was = getattr(signed, name)
         if name not in SIGNING:
@@ -151,7 +147,7 @@ def test_a_command_of_which_any_field_was_changed_is_not_the_signed_one(command:
 
 
 def test_a_command_of_another_type_is_not_the_signed_one() -> None:
-    accept = sign(AcceptCommand(id="1", pool="p", tenant="t", period=9, offered_by="o", offer="x"), PRIVATE)
+    accept = sign(AcceptCommand(id="1", pool="p", tenant="t", period=9, offered_by="o", offer="x", seq=7), PRIVATE)
     as_cancel = CancelCommand(id="1", pool="p", tenant="t", period=9, order="x", key=accept.key, seq=accept.seq)
     assert not verify(as_cancel.model_copy(update={"signature": accept.signature}))
     assert b'"type":"accept"' in canonical_form(accept)
@@ -179,7 +175,7 @@ def test_every_bit_of_a_signature_counts() -> None:
         ("zeros", _with(bytes(64))),
         ("R alone", _with(RAW[:32] + bytes(32))),
         ("halves swapped", _with(RAW[32:] + RAW[:32])),
-        ("of another command of the key", SIGNED.model_copy(update={"signature": sign(ORDER, PRIVATE).signature})),
+        ("of another command of the key", SIGNED.model_copy(update={"signature": sign(numbered(ORDER, 8), PRIVATE).signature})),
         ("of another key", sign(ORDER, generate()[0]).model_copy(update={"key": PUBLIC})),
         ("over the bytes of a rival format", _with(PRIVATE.sign(canonical_form(SIGNED)[len("tokenbourse\n") :]))),
         ("a key that is no point", SIGNED.model_copy(update={"key": b64encode(b"\x02" + bytes(31)).decode()})),
@@ -249,21 +245,9 @@ def test_signing_again_replaces_the_signature_and_keeps_the_number() -> None:
     assert sign(SIGNED, PRIVATE) == SIGNED
 
 
-def test_sequences_ascend_among_threads_and_after_a_clock_that_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[int] = []
-    threads = [threading.Thread(target=lambda: drawn.extend([next_sequence() for _ in range(500)])) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(drawn)) == 2000
-    assert max(drawn) < 2**53
-    before = next_sequence()
-    monkeypatch.setattr(time, "time_ns", lambda: 0)
-    assert [next_sequence(), next_sequence()] == [before + 1, before + 2]
-    monkeypatch.setattr(signatures, "_last", 0)
-    monkeypatch.undo()
-    assert next_sequence() > before  # a process that starts anew
+def test_a_command_without_a_number_is_not_signed() -> None:
+    with pytest.raises(ValueError, match="seq: missing"):
+        sign(ORDER.model_copy(update={"seq": None}), PRIVATE)
 
 
 def test_a_key_file_is_its_owners_alone_and_comes_back(tmp_path: Path) -> None:
@@ -271,7 +255,7 @@ def test_a_key_file_is_its_owners_alone_and_comes_back(tmp_path: Path) -> None:
     write_private_key(path, PRIVATE)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----\n")
-    assert sign(ORDER.model_copy(update={"seq": 1}), read_private_key(path)) == sign(ORDER.model_copy(update={"seq": 1}), PRIVATE)
+    assert sign(ORDER, read_private_key(path)) == SIGNED
     before = path.read_bytes()
     with pytest.raises(BadInput, match="exists already"):
         write_private_key(path, generate()[0])
