@@ -61,22 +61,27 @@ def quote(book: Book, op: New | Replace) -> list[Filled]:
     return [event for event in decide(book, op) if isinstance(event, Filled)]
 
 
+def accepted(op: New, tif: TimeInForce) -> Accepted:
+    """An order as the book takes it, with its time in force."""
+    price = op.price if op.type == LIMIT else None
+    expire = op.expire if tif == GTD else None
+    return Accepted(op.id, op.acct, op.side, price or 0, op.qty, op.type, tif, op.post_only, op.stp, expire)
+
+
 def _new(book: Book, op: New) -> list[BookEvent]:
     tif = time_in_force(op)
     refused = refused_new(book, op, tif)
     if refused is not None:
         return [refused]
     limit = op.price if op.type == LIMIT else None
-    expire = op.expire if tif == GTD else None
-    accepted = Accepted(op.id, op.acct, op.side, limit or 0, op.qty, op.type, tif, op.post_only, op.stp, expire)
     if book.phase == AUCTION:
-        return [accepted, Rested(op.id)]
+        return [accepted(op, tif), Rested(op.id)]
     if op.post_only and book.opposite(op.side).crosses(limit):
         return [Rejected(op.id, Reject.POST_ONLY_WOULD_CROSS, "price")]
     events, open_qty, traded = _sweep(op.id, op.acct, op.stp, op.qty, book.opposite(op.side).met(limit))
     if traded < op.qty and tif == TimeInForce.FOK:
         return [Rejected(op.id, Reject.FOK_NOT_FILLABLE, "qty")]
-    return [accepted, *events, *_left_over(op.id, open_qty, tif)]
+    return [accepted(op, tif), *events, *_left_over(op.id, open_qty, tif)]
 
 
 def _cancel(book: Book, op: Cancel) -> list[BookEvent]:
