@@ -27,6 +27,7 @@ COMMANDS = {
     "topics": "infra.commands.topics:topics",
     "sql": "infra.commands.sql:sql",
     "explain": "infra.commands.explain:explain",
+    "audit": "infra.commands.audit:audit",
     "replay": "infra.commands.replay:replay",
     "config": "infra.commands.config:config",
     "worker": "infra.commands.worker:worker",

@@ -150,6 +150,7 @@ def _intake(app: faust.App, settings: Settings) -> None:
 def _engine(app: faust.App, settings: Settings) -> None:
     from streams.roles.engine import Engine  # noqa: PLC0415  see ROLES
     from streams.web import serve_state  # noqa: PLC0415  see ROLES
+    from streams.web_accounts import serve_accounts  # noqa: PLC0415  see ROLES
 
     table = app.Table(STATE_TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     role = Engine(
@@ -163,6 +164,7 @@ def _engine(app: faust.App, settings: Settings) -> None:
     )
     _consume(app, [settings.topic("journal")], role.take)
     serve_state(app, table, role)
+    serve_accounts(app, table, role)
 
 
 def _sink(app: faust.App, settings: Settings) -> None:

@@ -133,6 +133,10 @@ class Engine:
         """The state of each owned partition, to be read only."""
         return {partition: owned.state for partition, owned in self._owned.items()}
 
+    def folded(self) -> Mapping[int, int]:
+        """Of each owned partition, the journal offset up to which its state is folded, itself included."""
+        return {partition: owned.next_offset - 1 for partition, owned in self._owned.items()}
+
     def _restore(self, partition: int) -> Owned:
         store = SnapshotStore(partition, self._table)
         state, next_offset = store.load()
