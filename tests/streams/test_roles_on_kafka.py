@@ -18,13 +18,15 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from schemas.dead_letters import DeadLetter
 from schemas.journal import ClockTick, MeterMark, UsageSums
-from schemas.market import TurnedAway
+from schemas.market import OrderCommand, TurnedAway
 from schemas.model import Event
 from schemas.published import PoolCommand, ProfileCommand
 from streams.codecs import decode, encode
 from streams.look_back import look_back
 from streams.partitioning import home_partition
+from streams.roles.intake import SLICE_RECORDS
 from streams.settings import Settings
+from streams.signatures import generate, sign
 from streams.ticks import is_tick
 from streams.topics import ensure_topics
 
@@ -298,6 +300,28 @@ def test_intake_writes_valid_commands_to_their_pool_in_order_and_the_others_to_d
     bourse.flush()
     bourse.start("intake", "intake-1")
     bourse.until(lambda: len(bourse.events("journal")) == 104, "the command did not arrive")
+
+
+def test_intake_passes_signed_orders_in_order_and_turns_forged_ones_away_in_their_place(bourse: Bourse) -> None:
+    private, _ = generate()
+    orders: list[OrderCommand] = []
+    for number in range(2 * SLICE_RECORDS + 50):
+        order = OrderCommand(id=str(number), pool="p", tenant="a", period=5, side="buy", qty=1 + number, price=1, seq=number)
+        orders.append(sign(order, private))
+    forged = orders[7].model_copy(update={"qty": 10**6})
+    home = home_partition(b"p", PARTITIONS)
+    for place, order in enumerate(orders):
+        bourse.publish("orders", home, encode(order))
+        if place == SLICE_RECORDS:
+            bourse.publish("orders", home, encode(forged))
+    bourse.flush()
+    bourse.start("intake", "intake-1")
+    bourse.until(lambda: bourse.committed("intake", "orders", home)[0] == len(orders) + 1, "not all is safe")
+    journal = [said for at, said in bourse.events("journal") if at == home]
+    away = journal.pop(SLICE_RECORDS + 1)
+    assert journal == orders
+    assert isinstance(away, TurnedAway)
+    assert (away.tenant, away.id, away.reason, away.source_offset) == ("a", "7", "signature_wrong", SLICE_RECORDS + 1)
 
 
 TICKED = ("usage", "latency", "orders", "profiles", "journal")
