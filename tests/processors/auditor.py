@@ -1,5 +1,8 @@
 """An auditor of the engine: reads a journal and its facts, and says what is wrong. Plain dictionaries and Python integers, no
 state, no code of the engine's; allocations are judged by the plain oracle.
+
+What the market decided is not judged here (market_checks.py, processors/auditor.py), only what came of it: that it leaves the
+rules of periods as they are, and that allocations tell what was delivered.
 """
 
 from collections import defaultdict
@@ -9,6 +12,23 @@ from allocation_oracle import solve
 MILLION = 1_000_000
 LARGEST_TOKENS = 2**53
 TOPICS = ("latency", "usage")
+MARKET = {"deposit", "key", "call", "order", "cancel", "reduce", "replace", "transfer", "accept", "bot", "turned_away"}
+"""Records of the market."""
+PERIODS = {
+    "ticked",
+    "meter_marked",
+    "command_refused",
+    "pool_set",
+    "profile_set",
+    "usage_counted",
+    "usage_unrouted",
+    "forecasts",
+    "period_opened",
+    "allocations_opened",
+    "allocations_closed",
+    "period_closed",
+}
+"""Facts that are not the market's; and postings of allocations."""
 
 
 class AuditError(AssertionError):
@@ -76,10 +96,20 @@ class _Auditor:
     def __init__(self):
         self.tick, self.tick_ms, self.meters, self.grace = None, None, 0, 0
         self.marks, self.reports, self.commands, self.pools, self.closed = {}, set(), set(), {}, []
+        self.delivered = {}  # (pool, period, tenant) -> (received, given), of the record that is read
 
     def take(self, record, facts):
         kind = record.KIND
-        facts = list(facts)
+        self.delivered = {
+            (fact.pool, fact.period, tenant): (received, given)
+            for fact in facts
+            if fact.KIND == "deliveries"
+            for tenant, received, given in zip(fact.tenant, fact.received, fact.given, strict=True)
+        }
+        facts = [fact for fact in facts if fact.KIND in PERIODS or (fact.KIND == "postings" and fact.code[0] == "allocation")]
+        if kind in MARKET:
+            require(all(fact.KIND == "command_refused" for fact in facts), f"{kind} touches periods: {facts[:1]}")
+            return
         {
             "tick": self.on_tick,
             "meter_mark": self.on_mark,
@@ -166,6 +196,9 @@ class _Auditor:
         pool = self.pools.get(record.pool)
         fact = following(facts)
         reason = "unknown_pool" if pool is None else self.why_not_profile(record, pool)
+        if pool is not None and not reason and fact.KIND == "command_refused" and fact.reason == "sold_forward":
+            require(record.base < pool.profiles[record.tenant][-1].base, "only who lowers its base has sold too much of it")
+            return
         if reason:
             require((fact.KIND, fact.KIND == "command_refused" and fact.reason) == ("command_refused", reason), f"{reason}: {fact}")
             return
@@ -254,18 +287,22 @@ class _Auditor:
         for tenant, row in shown.items():
             require([row.pop("used"), row.pop("requests")] == pool.counted.get(tenant, [0, 0]), f"used by {tenant}: {row}")
             nothing = dict.fromkeys(row, 0) | {"tenant": tenant, "budget_left": None, "rank": None}
-            require(row == pool.allocation.get(tenant, nothing), f"{tenant} was allocated otherwise: {row}")
-        self.closes_as_a_whole(pool, following(facts), len(shown))
+            require(row["allocated"] == row["base"] + row["surplus"] + row["bought"] - row["sold"] >= 0, f"allocated: {row}")
+            traded = {name: row[name] for name in ("bought", "sold", "allocated")}
+            require(row == pool.allocation.get(tenant, nothing) | traded, f"{tenant} was allocated otherwise: {row}")
+        self.closes_as_a_whole(pool, following(facts), shown.values())
         self.closed.append((name, pool.open.period))
         self.learn(pool)
         pool.closed, pool.open = pool.open.period, None
 
-    def closes_as_a_whole(self, pool, fact, tenants):
+    def closes_as_a_whole(self, pool, fact, rows):
         require(fact.KIND == "period_closed", f"period_closed: {fact}")
-        for column in ("pool", "period", "period_start", "period_s", "policy", "capacity", "price", "allocated", "unallocated"):
+        for column in ("pool", "period", "period_start", "period_s", "policy", "capacity", "price"):
             require(getattr(fact, column) == getattr(pool.open, column), column)
+        require(fact.allocated == sum(row["allocated"] for row in rows), "Σ allocated")
+        require(fact.capacity == fact.allocated + fact.unallocated >= fact.allocated >= pool.open.allocated, "capacity")
         require(fact.used == min(sum(used for used, _ in pool.counted.values()), 2**63 - 1), "used")
-        require((fact.tenants, fact.closed_tick) == (tenants, -1 if self.tick is None else self.tick), "tenants, closed_tick")
+        require((fact.tenants, fact.closed_tick) == (len(rows), -1 if self.tick is None else self.tick), "tenants, closed_tick")
         require(fact.late_meters == self.late(pool), "late meters")
 
     def learn(self, pool):
@@ -357,7 +394,9 @@ class _Auditor:
             require(all(row[name] == fair[name] for name in ("base", "surplus", "charge")), f"{row} should be {fair}")
             require(row["base"] + row["shortfall"] == profile.base, "base + shortfall")
             require(not enough or row["shortfall"] == 0, "the guarantee")
-            require(row["allocated"] == row["base"] + row["surplus"] + row["bought"] - row["sold"], "allocated")
+            require(row["allocated"] == row["base"] + row["surplus"] + row["bought"] - row["sold"] >= 0, "allocated")
+            received, gave = self.delivered.get((opened.pool, opened.period, tenant), (0, 0))
+            require((row["bought"], row["sold"]) == (received, gave), f"{tenant} was delivered otherwise")
             require(row["charge"] == row["base"] * opened.base_price + row["surplus"] * opened.price, "charge")
             expected = (profile.elasticity, profile.weight, demand[tenant], left[tenant])
             require((row["elasticity"], row["weight"], row["demand"], row["budget_left"]) == expected, f"{row}: inputs")
