@@ -32,6 +32,15 @@ COMMANDS = {
     "config": "infra.commands.config:config",
     "worker": "infra.commands.worker:worker",
     "publish": "infra.commands.publish:publish",
+    "order": "infra.commands.market_trading:order",
+    "cancel": "infra.commands.market_trading:cancel",
+    "transfer": "infra.commands.market_trading:transfer",
+    "positions": "infra.commands.market_view:positions",
+    "account": "infra.commands.market_view:account",
+    "depth": "infra.commands.market_view:depth",
+    "trades": "infra.commands.market_view:trades",
+    "keys": "infra.commands.market_operator:keys",
+    "deposit": "infra.commands.market_operator:deposit",
     "bench": "infra.commands.bench:bench",
     "demo": "infra.commands.demo:demo",
     "allocate": "infra.doors:allocate_command",
@@ -49,8 +58,11 @@ class _Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, _, function = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(module), function)
+        if isinstance(found, typer.Typer):  # of several commands
+            return typer.main.get_command(found)
         single = typer.Typer(add_completion=False)
-        single.command(cmd_name)(getattr(import_module(module), function))
+        single.command(cmd_name)(found)
         return typer.main.get_command(single)
 
 

@@ -17,7 +17,7 @@ order that can't be is acknowledged like any other, and its outcome says `reject
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -36,13 +36,13 @@ from schemas.market import (
 )
 from streams.building import InvalidEvent, validated
 from streams.codecs import encode
-from streams.errors import BadInput, Unavailable
+from streams.errors import BadInput
 from streams.market_reader import MarketReader
 from streams.outbox import Delivered, Letter, Outbox, Undelivered, UndeliveredError
 from streams.sequence import SequenceFile, beside
 from streams.settings import Settings
 from streams.signatures import read_private_key, sign
-from streams.tenant_state import Account, OpenOrder, Position, TenantState, read_state
+from streams.tenant_state import Account, OpenOrder, Position, TenantState, present_period, read_state
 from streams.tickets import KINDS, Ticket, Tickets
 from streams.updates import Update
 
@@ -174,7 +174,7 @@ class TenantClient(MarketReader):
         return ticket
 
     async def _send(self, kind: type[TenantCommand], fields: Mapping[str, Any]) -> Ticket:
-        own = {"id": str(uuid.uuid4()), "pool": self.pool, "tenant": self.tenant}
+        own = {"id": secrets.token_hex(8), "pool": self.pool, "tenant": self.tenant}
         return await self.send(validated(kind, {**own, **fields}))
 
     async def _draw(self) -> int | None:
@@ -215,12 +215,10 @@ class TenantClient(MarketReader):
         """The period that is open.
 
         Raises:
-            Unavailable: none is yet; and those of `state`.
+            BadInput: there is no such pool.
+            Unavailable: its first period has not begun yet, or the engine does not answer.
         """
-        period = (await self.account()).period
-        if period is None:
-            raise Unavailable(f"pool {self.pool!r}: its first period has not begun yet")
-        return period
+        return await present_period(self._web, self.settings, self.pool)
 
     # --- life ------------------------------------------------------------------------------------------------------------
 

@@ -110,25 +110,41 @@ async def read_state(client: httpx.AsyncClient, settings: Settings, pool: str, t
         BadInput: there is no such pool, or no such tenant in it.
         Unavailable: no engine answers.
     """
-    url = f"{settings.engine_web_url()}/pools/{quote(pool, safe='')}/tenants/{quote(tenant, safe='')}"
-    trouble = ""
+    return state_of(await _ask(client, settings, f"/pools/{quote(pool, safe='')}/tenants/{quote(tenant, safe='')}"))
+
+
+async def present_period(client: httpx.AsyncClient, settings: Settings, pool: str) -> int:
+    """The period that is open.
+
+    Raises:
+        BadInput: there is no such pool.
+        Unavailable: its first period has not begun yet, or no engine answers.
+    """
+    period = (await _ask(client, settings, f"/pools/{quote(pool, safe='')}/period"))["open_period"]
+    if period is None:
+        raise Unavailable(f"pool {pool!r}: its first period has not begun yet")
+    return int(period)
+
+
+async def _ask(client: httpx.AsyncClient, settings: Settings, path: str) -> Mapping[str, Any]:
+    url, trouble = settings.engine_web_url(), ""
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
             while True:
                 try:
-                    answer = await client.get(url, follow_redirects=True)
+                    answer = await client.get(url + path, follow_redirects=True)
                 except httpx.HTTPError as away:
                     trouble = str(away) or type(away).__name__
                 else:
                     if answer.status_code == httpx.codes.NOT_FOUND:
                         raise BadInput(str(answer.json().get("error", answer.text)))
                     if answer.is_success:
-                        return state_of(answer.json())
+                        said: Mapping[str, Any] = answer.json()
+                        return said
                     trouble = f"{answer.status_code} {answer.text[:200]}"
                 await asyncio.sleep(AGAIN_S)
     except TimeoutError:
-        where = settings.engine_web_url()
-        raise Unavailable(f"the engine at {where} does not answer ({trouble}); bourse status tells more") from None
+        raise Unavailable(f"the engine at {url} does not answer ({trouble}); bourse status tells more") from None
 
 
 def state_of(said: Mapping[str, Any]) -> TenantState:

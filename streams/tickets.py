@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from schemas.canonical import digest
 from schemas.fact import Fact
-from schemas.market import AcceptCommand, OrderCommand, TenantCommand, TransferCommand
+from schemas.market import TenantCommand
 from schemas.market_facts import CommandTaken, OrderEventKind, OrderEvents, TransferEventKind, TransferEvents
 from streams.errors import Unavailable
 from streams.updates import OrderUpdate, TransferUpdate, Update, updates_of
@@ -87,8 +87,9 @@ class Ticket:
 
     @property
     def id(self) -> str:
-        """The command's id; of an order, the order's."""
-        return self.command.id
+        """Of what the command is about: the order, or the transfer."""
+        named = getattr(self.command, "order", None) or getattr(self.command, "offer", None)
+        return named or self.command.id
 
     async def outcome(self, timeout: timedelta = PATIENCE) -> Outcome:  # noqa: ASYNC109  a client's question, not a scope of tasks
         """What the engine decided.
@@ -138,7 +139,7 @@ class Tickets:
         if self._open is None or self._open[0] != fact.journal_offset:
             return
         opened = self._open[1]
-        concerned = (update for update in updates_of(self._tenant, fact, offset) if _concerns(opened.ticket.command, update))
+        concerned = (update for update in updates_of(self._tenant, fact, offset) if _concerns(opened.ticket, update))
         for update in concerned:
             opened.updates.append(update)
             if _is_last(update):
@@ -151,11 +152,9 @@ KINDS: tuple[type[Fact], ...] = (CommandTaken, OrderEvents, TransferEvents)
 """Of facts that `Tickets` takes."""
 
 
-def _concerns(command: TenantCommand, update: Update) -> bool:
+def _concerns(ticket: Ticket, update: Update) -> bool:
     """Whether an update, which is of what the command did, is of the order it names (and not of one that it met)."""
-    if isinstance(update, TransferUpdate) or isinstance(command, (TransferCommand, AcceptCommand)):
-        return True
-    return update.order == (command.id if isinstance(command, OrderCommand) else getattr(command, "order", command.id))
+    return isinstance(update, TransferUpdate) or update.order == ticket.id
 
 
 def _is_last(update: Update) -> bool:

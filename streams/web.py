@@ -17,7 +17,7 @@ from streams.web_market import tenant_market
 
 
 def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
-    """Add the pages `/pools`, `/pools/{pool}` and `/pools/{pool}/tenants/{tenant}` to the app's web view.
+    """Add the pages `/pools`, `/pools/{pool}`, `/pools/{pool}/period` and `/pools/{pool}/tenants/{tenant}` to the app's web view.
 
     The first tells of the pools of this worker only; the others are passed on to the worker that owns the pool.
     """
@@ -38,6 +38,12 @@ def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
         if found is None:
             return missing(view, pool)
         return view.json(_pool(found))
+
+    @app.page("/pools/{pool}/period")
+    @app.table_route(table, match_info="pool")
+    async def period_page(view: View, request: Request, pool: str) -> Response:  # noqa: ARG001  Faust's signature
+        found = _pools(engine).get(pool)
+        return missing(view, pool) if found is None else view.json({"pool": pool, **_period(found)})
 
     @app.page("/pools/{pool}/tenants/{tenant}")
     @app.table_route(table, match_info="pool")
