@@ -2,7 +2,7 @@
 
 An evaluation is a function of the pool's state. So where it came to nothing, and nothing that it read has changed, it would come
 to nothing again, and is left out. What is remembered for that is no state: a recovering engine remembers nothing, evaluates every
-bot once more, and comes to the same facts (tests/processors/test_bots_waking.py holds both against each other).
+bot once more, and comes to the same facts (tests/processors/bots/test_bots_properties.py holds both against each other).
 
 Changes are counted as facts are recorded: those of the whole pool, of a tenant, of an instrument. What a tenant used is compared
 itself: it changes with every tick. A bot that naps costs 0.7 µs a tick, one that is evaluated 10 µs and more: 100,000 bots whose

@@ -2,7 +2,6 @@
 
 import pytest
 from bot_world import BotWorld, actions, trades
-from journal_world import profile
 
 IDLE = [  # (case, settings, the bot's offers by how far their period is ahead, why no more)
     ("what is not forecast", {}, {0: [("sell", 3, 40)]}, ""),
