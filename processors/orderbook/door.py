@@ -12,11 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from processors.cases import first_fault
-from processors.orderbook.book import INT64_MAX, Book, Config
-from processors.orderbook.events import BookEvent, Cancelled, Crossed, Filled, Rejected
-from processors.orderbook.matching import decide
+from processors.orderbook.book import INT64_MAX, Config
+from processors.orderbook.engines import Engine, Opening, carry_out
+from processors.orderbook.events import Cancelled, Crossed, Filled, Rejected
 from processors.orderbook.operations import Cancel, Clock, Close, New, Op, Reduce, Replace, ToAuction, Uncross
-from processors.orderbook.recording import apply
 from schemas.trading import OrderType, Phase, SelfTrade, Side, TimeInForce
 
 
@@ -134,10 +133,10 @@ class ConfigCase(_Strict):
     ref: _Bound | None = None
     phase: Phase | None = None
 
-    def book(self) -> Book:
-        """An empty book."""
+    def opening(self) -> Opening:
+        """How the book begins."""
         given = self.model_dump(exclude={"ref", "phase"}, exclude_none=True)
-        return Book(Config(**given), self.phase or Phase.CONTINUOUS, self.ref)
+        return Opening(Config(**given), self.phase or Phase.CONTINUOUS, self.ref)
 
 
 _OpCase = NewCase | CancelCase | ReduceCase | ReplaceCase | ClockCase | PhaseCase
@@ -153,31 +152,23 @@ class Case(BaseModel):
     ops: list[Annotated[_OpCase, Field(discriminator="op")]]
 
 
-def answer_line(line: bytes) -> str:
+def answer_line(line: bytes, engine: Engine = Engine.AUTO) -> str:
     """The answer to one JSON line, as one JSON line: what happened and the book, or `{"error": "field: what is wrong"}`."""
     try:
         case = Case.model_validate_json(line)
     except ValidationError as error:
         field, reason = first_fault(error, tags=_OPS)
         return json.dumps({"error": f"{field}: {reason}"})
-    return json.dumps(answer(case))
+    return json.dumps(answer(case, engine))
 
 
-def answer(case: Case) -> dict[str, Any]:
+def answer(case: Case, engine: Engine = Engine.AUTO) -> dict[str, Any]:
     """Trades, rejects and cancels in the order in which they happened, and what rests in the end, in priority order."""
-    book = (case.config or ConfigCase()).book()
-    events: list[BookEvent] = []
-    for op in case.ops:
-        decided = decide(book, op.asked())
-        for event in decided:
-            apply(book, event)
-        events += decided
+    opening = (case.config or ConfigCase()).opening()
+    told, bids, asks = carry_out(opening, [op.asked() for op in case.ops], engine)
     return {
-        "trades": [event._asdict() for event in events if isinstance(event, Filled | Crossed)],
-        "book": {
-            "bids": [[order.id, order.price, order.open] for order in book.bids.orders()],
-            "asks": [[order.id, order.price, order.open] for order in book.asks.orders()],
-        },
-        "rejects": [[event.id, event.reason] for event in events if isinstance(event, Rejected)],
-        "cancels": [list(event) for event in events if isinstance(event, Cancelled)],
+        "trades": [event._asdict() for event in told if isinstance(event, Filled | Crossed)],
+        "book": {"bids": [list(order) for order in bids], "asks": [list(order) for order in asks]},
+        "rejects": [[event.id, event.reason] for event in told if isinstance(event, Rejected)],
+        "cancels": [list(event) for event in told if isinstance(event, Cancelled)],
     }

@@ -5,6 +5,6 @@ one operation at a time is judged, with money and tokens to be held in between (
 """
 
 from processors.orderbook.compiled.book import CompiledBook
-from processors.orderbook.compiled.named import NamedBook
+from processors.orderbook.compiled.named import OUTCOMES, NamedBook
 
-__all__ = ["CompiledBook", "NamedBook"]
+__all__ = ["OUTCOMES", "CompiledBook", "NamedBook"]

@@ -133,21 +133,18 @@ _CANCEL_REASONS: dict[int, CancelReason] = {
 }
 
 
-class Handles:
-    """Numbers from 0 on for names, in the order in which the names were first seen."""
+class Handles(dict[str, int]):
+    """Numbers from 0 on for names, in the order in which the names are first asked for."""
 
-    __slots__ = ("_handles", "names")
+    __slots__ = ("names",)
 
     def __init__(self) -> None:
-        self._handles: dict[str, int] = {}
+        super().__init__()
         self.names: list[str] = []
 
-    def of(self, name: str) -> int:
-        """The handle of a name."""
-        handle = self._handles.get(name)
-        if handle is None:
-            handle = self._handles[name] = len(self.names)
-            self.names.append(name)
+    def __missing__(self, name: str) -> int:
+        handle = self[name] = len(self.names)
+        self.names.append(name)
         return handle
 
 
@@ -210,28 +207,29 @@ class Translator:
 
     def _new(self, op: New) -> Row:
         tif = time_in_force(op)
-        style = _SIDES[op.side] | _TYPES[op.type] | _TIFS.get(tif, UNKNOWN_TIF) | _priced(op.price)
+        style, price = _SIDES[op.side] | _TYPES[op.type] | _TIFS.get(tif, UNKNOWN_TIF), _price(op.price)
+        if price is not None:
+            style |= PRICED
         if op.post_only:
             style |= ONLY_POST
         expire = 0
         if tif == GOOD_TILL_DATE and op.expire is not None:
             style, expire = style | TIMED_OUT, _time(op.expire)
-        price = op.price if style & PRICED and op.price is not None else 0
-        return NEW, self._ids.of(op.id), self._accounts.of(op.acct), price, _qty(op.qty), style, _STPS[op.stp], expire
+        return NEW, self._ids[op.id], self._accounts[op.acct], price or 0, _qty(op.qty), style, _STPS[op.stp], expire
 
     def _cancel(self, op: Cancel) -> Row:
-        return CANCEL, self._ids.of(op.id), self._accounts.of(op.acct), 0, 0, 0, 0, 0
+        return CANCEL, self._ids[op.id], self._accounts[op.acct], 0, 0, 0, 0, 0
 
     def _reduce(self, op: Reduce) -> Row:
-        return REDUCE, self._ids.of(op.id), self._accounts.of(op.acct), 0, self._by(op.by), 0, 0, 0
+        return REDUCE, self._ids[op.id], self._accounts[op.acct], 0, self._by(op.by), 0, 0, 0
 
     def _replace(self, op: Replace) -> Row:
-        style = _priced(op.price)
-        price = op.price if style else 0
-        return REPLACE, self._ids.of(op.id), self._accounts.of(op.acct), price, _qty(op.qty), style, 0, 0
+        price = _price(op.price)
+        style = 0 if price is None else PRICED
+        return REPLACE, self._ids[op.id], self._accounts[op.acct], price or 0, _qty(op.qty), style, 0, 0
 
     def _withdraw(self, op: Withdraw) -> Row:
-        return WITHDRAW, self._ids.of(op.id), 0, 0, _qty(op.qty), 0, 0, 0
+        return WITHDRAW, self._ids[op.id], 0, 0, _qty(op.qty), 0, 0, 0
 
     def _by(self, by: int) -> int:
         """What is beyond int64 is more than any order has open: the largest number on the grid is, too, or as much."""
@@ -245,8 +243,9 @@ def _qty(qty: int) -> int:
     return qty if type(qty) is int and 0 < qty <= INT64_MAX else 0
 
 
-def _priced(price: int | None) -> int:
-    return PRICED if type(price) is int and INT64_MIN <= price <= INT64_MAX else 0
+def _price(price: int | None) -> int | None:
+    """None, which is no price, for what is none, or none of 64 bits."""
+    return price if type(price) is int and INT64_MIN <= price <= INT64_MAX else None
 
 
 def _time(t: int) -> int:
