@@ -2,9 +2,23 @@
 
 from collections import Counter
 
+from market_world import MarketWorld
+
 from processors.accounts import may_be_overdrawn
 from schemas.ledgering import MONEY
 from schemas.trading import Side
+
+
+class CheckedWorld(MarketWorld):
+    """A world that is checked after every record."""
+
+    def take(self, *records):
+        came = []
+        for record in records:
+            came += super().take(record)
+            if "llm" in self.state.pools:
+                check(self.pool())
+        return came
 
 
 def check(pool):
