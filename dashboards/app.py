@@ -1,4 +1,4 @@
-"""The dashboard: one page that asks ClickHouse for its panels every two seconds."""
+"""The dashboard: pages that ask ClickHouse for their panels every two seconds, those of the page that is shown."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from flask import Response, jsonify
 
-from dashboards.panels import PANELS, Panel
-from dashboards.store import Store, StoreAway
+from dashboards.panels import PAGES, Page, Panel
+from dashboards.store import Row, Store, StoreAway
 from streams.settings import Settings
 
 REFRESH_MS = 2000
 PERIODS = (30, 120, 720)
 """How many of the latest periods the charts show; with periods of a minute half an hour, two hours, half a day."""
+
+PRESENT = -1
+"""Chosen as instrument: the period that is open, whichever it is."""
 
 META_TAGS = [{"name": "viewport", "content": "width=device-width, initial-scale=1"}]
 ASSETS = str(Path(__file__).parent / "assets")
@@ -36,42 +39,79 @@ def build_app(settings: Settings) -> Dash:
         assets_folder=ASSETS,
         meta_tags=META_TAGS,
     )
-    app.layout = _page()
+    app.layout = _layout()
     _answer_health(app, store)
+    _show_page(app)
     _fill_selector(app, store)
-    for panel in PANELS:
-        _fill_panel(app, store, panel)
+    _fill_instruments(app, store)
+    for page in PAGES:
+        for panel in page.panels:
+            _fill_panel(app, store, page, panel)
     return app
 
 
-def _page() -> Component:
+def _layout() -> Component:
     controls = html.Div(
         [
-            html.Label(["Pool", dcc.Dropdown(id="pool", options=[], value=None, clearable=False, placeholder="no pool yet")]),
-            html.Label(
-                [
-                    "Shown",
-                    dcc.Dropdown(
-                        id="periods",
-                        options=[{"label": f"latest {count} periods", "value": count} for count in PERIODS],
-                        value=PERIODS[0],
-                        clearable=False,
-                        searchable=False,
-                    ),
-                ]
+            _control("Pool", dcc.Dropdown(id="pool", options=[], value=None, clearable=False, placeholder="no pool yet")),
+            _control(
+                "Shown",
+                dcc.Dropdown(
+                    id="periods",
+                    options=[{"label": f"latest {count} periods", "value": count} for count in PERIODS],
+                    value=PERIODS[0],
+                    clearable=False,
+                    searchable=False,
+                ),
+                page="/",
+            ),
+            _control(
+                "Instrument: tokens of the period",
+                dcc.Dropdown(id="instrument", options=_instruments([]), value=PRESENT, clearable=False),
+                page="/market",
             ),
         ],
         className="controls",
     )
-    header = html.Header([html.Div([html.H1("tokenbourse"), html.Div(id="as-of", className="as-of")]), controls])
+    pages = html.Nav([dcc.Link(page.title, href=page.path, id=_id("to", page.path)) for page in PAGES])
+    header = html.Header([html.Div([html.H1("tokenbourse"), html.Div(id="as-of", className="as-of")]), pages, controls])
     return html.Div(
         [
+            dcc.Location(id="where"),
+            dcc.Store(id="delivery"),
             header,
             html.Div(id="banner", role="alert"),
-            html.Main([_section(panel) for panel in PANELS]),
+            *(html.Main([_section(panel) for panel in page.panels], id=_id("page", page.path)) for page in PAGES),
             dcc.Interval(id="refresh", interval=REFRESH_MS),
         ]
     )
+
+
+def _control(label: str, choice: Component, page: str | None = None) -> Component:
+    """A labelled choice; with `page` only on that one."""
+    body: list[str | Component] = [label, choice]
+    return html.Label(body) if page is None else html.Label(body, id=_id("control", page))
+
+
+def _id(kind: str, path: str) -> str:
+    return f"{kind}-{path.strip('/') or 'capacity'}"
+
+
+def _shown(pathname: str | None) -> Page:
+    """The page at a path; the first one at any other."""
+    return next((page for page in PAGES if page.path == (pathname or "").rstrip("/")), PAGES[0])
+
+
+def _show_page(app: Dash) -> None:
+    """Pages that are not shown stay in the document, hidden, and ask for nothing."""
+
+    @app.callback(
+        *(Output(_id(kind, page.path), "className") for page in PAGES for kind in ("page", "to", "control")),
+        Input("where", "pathname"),
+    )
+    def show(pathname: str | None) -> Sequence[str]:
+        shown = _shown(pathname)
+        return [name for page in PAGES for name in (("", "here", "") if page is shown else ("hidden", "", "hidden"))]
 
 
 def _section(panel: Panel) -> Component:
@@ -118,17 +158,62 @@ def _away(away: StoreAway) -> list[Any]:
     return [html.Strong("Figures are not up to date. "), f"{away}. Asked again every {REFRESH_MS // 1000} s."]
 
 
-def _fill_panel(app: Dash, store: Store, panel: Panel) -> None:
+def _fill_instruments(app: Dash, store: Store) -> None:
+    @app.callback(
+        Output("instrument", "options"),
+        Output("instrument", "value"),
+        Output("delivery", "data"),
+        Input("refresh", "n_intervals"),
+        Input("where", "pathname"),
+        Input("pool", "value"),
+        Input("instrument", "value"),
+    )
+    def instruments(_n: int | None, pathname: str | None, pool: str | None, chosen: int | None) -> Sequence[Any]:
+        """The market's selector, and the delivery period that is chosen."""
+        if _shown(pathname).path != "/market":
+            return no_update, no_update, no_update
+        try:
+            rows = store.query("instruments", pool=pool) if pool else []
+        except StoreAway:
+            return no_update, no_update, no_update
+        known = {row["period"] for row in rows}
+        kept = chosen if chosen in known else PRESENT
+        return _instruments(rows), no_update if kept == chosen else kept, _present(rows) if kept == PRESENT else kept
+
+
+def _instruments(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    named = [{"label": f"{row['starts']:%H:%M:%S} UTC · {_ahead(row['ahead'])}", "value": row["period"]} for row in reversed(rows)]
+    return [{"label": "the open period, always", "value": PRESENT}, *named]
+
+
+def _ahead(periods: int) -> str:
+    if periods == 0:
+        return "open now"
+    return f"closed, {-periods} ago" if periods < 0 else f"in {periods} period{'s' if periods > 1 else ''}"
+
+
+def _present(rows: Sequence[Row]) -> int | None:
+    """The open period; where nobody has traded it, the next one that somebody has, and else the last."""
+    return next((row["period"] for row in rows if row["ahead"] >= 0), rows[-1]["period"] if rows else None)
+
+
+def _fill_panel(app: Dash, store: Store, page: Page, panel: Panel) -> None:
+    chosen = Input("delivery", "data") if page.path == "/market" else Input("periods", "value")
+
     @app.callback(
         Output(panel.name, "figure" if panel.is_figure else "children"),
         Input("refresh", "n_intervals"),
         Input("pool", "value"),
-        Input("periods", "value"),
+        chosen,
+        Input("where", "pathname"),
     )
-    def fill(_n: int | None, pool: str | None, periods: int) -> Any:
+    def fill(_n: int | None, pool: str | None, stretch: int | None, pathname: str | None) -> Any:
         """The panel, drawn anew; as it was while ClickHouse is away, which the banner tells."""
+        if _shown(pathname) is not page:
+            return no_update
         try:
-            rows = store.query(panel.name, pool=pool, periods=periods) if pool else []
+            known = pool and stretch is not None
+            rows = store.query(panel.name, pool=pool, periods=stretch, instrument=stretch) if known else []
         except StoreAway:
             return no_update
         return panel.kind.draw(rows)

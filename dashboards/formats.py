@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
-Format = Callable[[float | None], str]
+Format = Callable[[Any], str]
 
 NONE = "–"
 _SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -28,6 +30,16 @@ def credits_of(value: float | None) -> str:
     if value == 0:
         return "0"
     return f"{value:,.2f}" if abs(value) >= 100 else f"{value:#.4g}" if abs(value) >= 1e-4 else f"{value:.9f}".rstrip("0")
+
+
+def price(value: float | None) -> str:
+    """1234567 -> `1,234,567`: a price is compared digit by digit."""
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def clock_time(value: datetime | None) -> str:
+    """The time of the day, to the second."""
+    return NONE if value is None else f"{value:%H:%M:%S}"
 
 
 def percent(value: float | None) -> str:

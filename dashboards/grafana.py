@@ -1,4 +1,4 @@
-"""`python -m dashboards.grafana` writes grafana/tokenbourse.json: the same panels and SQL for the ClickHouse data source."""
+"""`python -m dashboards.grafana` writes grafana/*.json, one for each page: its panels and SQL for the ClickHouse data source."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dashboards.panels import PANELS, Lines, Panel, Stack, Table
+from dashboards.blocks import Table
+from dashboards.figures import Candles, Depth, Lines, Stack
+from dashboards.panels import PAGES, Page, Panel
 from dashboards.store import statement
 
-FILE = Path(__file__).parent / "grafana" / "tokenbourse.json"
+FOLDER = Path(__file__).parent / "grafana"
 DATASOURCE = {"type": "grafana-clickhouse-datasource", "uid": "${datasource}"}
 WIDTH = 24
 """Columns of Grafana's grid."""
@@ -19,49 +21,49 @@ WIDTH = 24
 _PARAMETER = re.compile(r"\{(\w+):(\w+)\}")
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard, importable into Grafana 10 or newer."""
+def dashboard(page: Page) -> dict[str, Any]:
+    """A page's dashboard, importable into Grafana 10 or newer."""
     panels: list[dict[str, Any]] = []
     x = y = 0
-    for number, panel in enumerate(PANELS, start=1):
+    for number, panel in enumerate(page.panels, start=1):
         width = WIDTH // 2 if panel.is_figure else WIDTH
-        height = {Lines: 9, Stack: 9, Table: 12}.get(type(panel.kind), 5)
+        height = 9 if panel.is_figure else 12 if isinstance(panel.kind, Table) else 5
         if x + width > WIDTH:
             x, y = 0, y + panels[-1]["gridPos"]["h"]
         panels.append(_panel(panel, number) | {"gridPos": {"x": x, "y": y, "w": width, "h": height}})
         x += width
     return {
-        "uid": "tokenbourse",
-        "title": "tokenbourse",
+        "uid": _name(page),
+        "title": f"tokenbourse: {page.title.lower()}",
         "schemaVersion": 39,
         "version": 1,
         "editable": True,
         "refresh": "5s",
         "timezone": "utc",
         "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": _variables()},
+        "templating": {"list": _variables(page)},
         "panels": panels,
     }
 
 
-def rendered() -> str:
-    """The file's text."""
-    return json.dumps(dashboard(), indent=2, ensure_ascii=False) + "\n"
+def rendered() -> dict[str, str]:
+    """File name -> text."""
+    return {f"{_name(page)}.json": json.dumps(dashboard(page), indent=2, ensure_ascii=False) + "\n" for page in PAGES}
+
+
+def _name(page: Page) -> str:
+    """The first page's is as it was before there were others."""
+    return "tokenbourse" + page.path.rstrip("/").replace("/", "-")
 
 
 def _panel(panel: Panel, number: int) -> dict[str, Any]:
-    kind, options, custom = "stat", {"reduceOptions": {"values": True, "calcs": ["lastNotNull"], "fields": "/.*/"}}, {}
-    if panel.is_figure:
-        kind, options = "timeseries", {"legend": {"displayMode": "list", "placement": "right"}, "tooltip": {"mode": "multi"}}
-    if isinstance(panel.kind, Stack):
-        custom = {"drawStyle": "bars", "fillOpacity": 90, "stacking": {"mode": "normal", "group": "A"}}
-    if isinstance(panel.kind, Table):
-        kind, options = "table", {}
+    kind, options, custom = _kind(panel)
     unit = panel.kind.unit if isinstance(panel.kind, Lines | Stack) else ""
+    over_time = isinstance(panel.kind, Lines | Stack | Candles)
     return {
         "id": number,
         "type": kind,
-        "title": panel.title or "Latest period as a whole",
+        "title": panel.title or "As a whole",
         "description": panel.unit,
         "datasource": DATASOURCE,
         "fieldConfig": {"defaults": {"unit": "percent" if unit == "%" else "short", "custom": custom}, "overrides": []},
@@ -71,25 +73,54 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
                 "refId": "A",
                 "datasource": DATASOURCE,
                 "editorType": "sql",
-                "queryType": "timeseries" if panel.is_figure else "table",
-                "format": 0 if panel.is_figure else 1,
+                "queryType": "timeseries" if over_time else "table",
+                "format": 0 if over_time else 1,
                 "rawSql": _with_variables(panel.name),
             }
         ],
     }
 
 
-def _variables() -> list[dict[str, Any]]:
-    return [
-        {"name": "datasource", "label": "ClickHouse", "type": "datasource", "query": "grafana-clickhouse-datasource"},
-        {"name": "pool", "label": "Pool", "type": "query", "datasource": DATASOURCE, "query": statement("pools"), "refresh": 2},
-        {
+def _kind(panel: Panel) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Grafana's name of a panel's kind, its options, and those of its fields."""
+    legend = {"legend": {"displayMode": "list", "placement": "right"}, "tooltip": {"mode": "multi"}}
+    match panel.kind:
+        case Lines():
+            return "timeseries", legend, {}
+        case Stack():
+            return "timeseries", legend, {"drawStyle": "bars", "fillOpacity": 90, "stacking": {"mode": "normal", "group": "A"}}
+        case Candles():
+            return "candlestick", {"mode": "candles+volume", "candleStyle": "candles", "colorStrategy": "open-close"}, {}
+        case Depth():
+            return "barchart", {"xField": "price", "colorByField": "side", "legend": {"showLegend": False}}, {"fillOpacity": 80}
+        case Table():
+            return "table", {}, {}
+        case _:
+            return "stat", {"reduceOptions": {"values": True, "calcs": ["lastNotNull"], "fields": "/.*/"}}, {}
+
+
+def _variables(page: Page) -> list[dict[str, Any]]:
+    chosen: dict[str, dict[str, Any]] = {
+        "/": {
             "name": "periods",
             "label": "Latest periods",
             "type": "custom",
             "query": "30,120,720",
             "current": {"text": "120", "value": "120"},
         },
+        "/market": {
+            "name": "instrument",
+            "label": "Instrument (period)",
+            "type": "query",
+            "datasource": DATASOURCE,
+            "query": _with_variables("instruments"),
+            "refresh": 2,
+        },
+    }
+    return [
+        {"name": "datasource", "label": "ClickHouse", "type": "datasource", "query": "grafana-clickhouse-datasource"},
+        {"name": "pool", "label": "Pool", "type": "query", "datasource": DATASOURCE, "query": statement("pools"), "refresh": 2},
+        chosen[page.path],
     ]
 
 
@@ -101,9 +132,10 @@ def _with_variables(name: str) -> str:
 
 
 def main() -> int:
-    """Writes the file."""
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(rendered(), encoding="utf-8")
+    """Writes the files."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in rendered().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
     return 0
 
 

@@ -13,8 +13,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from dashboards import formats, grafana
-from dashboards.app import build_app
-from dashboards.panels import PANELS
+from dashboards.app import PRESENT, build_app
+from dashboards.panels import PAGES, PANELS, Panel
 from dashboards.store import SQL, Store, StoreAway
 from schemas.clickhouse import setup_statements, tables
 from streams.clickhouse import connect
@@ -101,7 +101,14 @@ def ask(settings: Settings, output: str, **inputs: Any) -> Any:
     app = build_app(settings)
     (key,) = (key for key in app.callback_map if output in key)
     told = app.callback_map[key]
-    state = {"refresh.n_intervals": 1, "pool.value": inputs.get("pool"), "periods.value": inputs.get("periods", 30)}
+    state = {
+        "refresh.n_intervals": 1,
+        "pool.value": inputs.get("pool"),
+        "periods.value": inputs.get("periods", 30),
+        "where.pathname": inputs.get("path", "/"),
+        "instrument.value": inputs.get("instrument", PRESENT),
+        "delivery.data": inputs.get("delivery"),
+    }
 
     def given(kind: str) -> list[dict[str, Any]]:
         return [{**each, "value": state[f"{each['id']}.{each['property']}"]} for each in told[kind]]
@@ -130,17 +137,15 @@ def test_the_page_and_all_its_scripts_come_from_here(settings: Settings) -> None
         assert panel.title in layout
 
 
-@pytest.mark.parametrize("path", sorted(SQL.glob("*.sql")), ids=lambda path: path.stem)
-def test_each_sql_file_gives_what_its_panel_reads(filled: Settings, path: Path) -> None:
-    rows = Store(filled).query(path.stem, pool="p", periods=30)
+@pytest.mark.parametrize("panel", PAGES[0].panels, ids=lambda panel: panel.name)
+def test_each_sql_file_gives_what_its_panel_reads(filled: Settings, panel: Panel) -> None:
+    rows = Store(filled).query(panel.name, pool="p", periods=30)
     assert rows
-    for panel in PANELS:
-        if panel.name == path.stem:
-            panel.kind.draw(rows)
+    panel.kind.draw(rows)
 
 
 def test_every_file_has_a_panel_and_every_panel_a_file() -> None:
-    assert {path.stem for path in SQL.glob("*.sql")} == {panel.name for panel in PANELS} | {"pools"}
+    assert {path.stem for path in SQL.glob("*.sql")} == {panel.name for panel in PANELS} | {"pools", "instruments"}
 
 
 def test_the_selector_lists_pools_and_chooses_the_first(filled: Settings) -> None:
@@ -222,12 +227,15 @@ def test_a_refused_query_is_told_in_one_line(clickhouse: str, tmp_path: Path) ->
 
 
 def test_grafana_has_the_same_panels_from_the_same_sql() -> None:
-    assert grafana.FILE.read_text(encoding="utf-8") == grafana.rendered(), "run `make render`"
-    told = json.loads(grafana.rendered())
-    assert len(told["panels"]) == len(PANELS)
-    for panel in told["panels"]:
-        assert "{pool:String}" not in panel["targets"][0]["rawSql"]
-        assert "${pool:sqlstring}" in panel["targets"][0]["rawSql"]
+    assert {path.name: path.read_text(encoding="utf-8") for path in grafana.FOLDER.iterdir()} == grafana.rendered(), (
+        "run `make render`"
+    )
+    for page, text in zip(PAGES, grafana.rendered().values(), strict=True):
+        told = json.loads(text)
+        assert len(told["panels"]) == len(page.panels)
+        for panel in told["panels"]:
+            assert "{pool:String}" not in panel["targets"][0]["rawSql"]
+            assert "${pool:sqlstring}" in panel["targets"][0]["rawSql"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,202 @@
+"""Charts: what a panel's rows become for Plotly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import accumulate
+from typing import Any, ClassVar
+
+from dashboards.store import Row
+
+Figure = dict[str, Any]
+
+# Paul Tol's "muted" scheme: nine colours that stay apart for colour-blind readers, and a grey for the rest.
+COLOURS = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499")
+REST_COLOUR = "#C4C8CF"
+BUY, SELL = "#117733", "#CC6677"
+INK, QUIET, FAINT = "#1F2733", "#6B7686", "#E6E9EE"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+NO_PERIOD = "No closed period to show yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A line over time for each of the named columns: column -> label. The first is filled."""
+
+    series: Mapping[str, str]
+    unit: str
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """The figure; without rows its axes say that there is nothing yet."""
+        times = [utc(row["period_start"]) for row in rows]
+        traces = [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": label,
+                "x": times,
+                "y": [row[column] for row in rows],
+                "line": {"color": colour, "width": 2, "dash": dash},
+                "fill": "tozeroy" if index == 0 else "none",
+                "fillcolor": "rgba(136, 204, 238, 0.35)",
+                "hovertemplate": f"%{{y:.1f}} {self.unit}",
+            }
+            for index, ((column, label), colour, dash) in enumerate(
+                zip(self.series.items(), ("#332288", "#CC6677", "#117733"), ("solid", "dash", "dot"), strict=False)
+            )
+        ]
+        return figure_of(traces if rows else [], {"ticksuffix": f" {self.unit}", "rangemode": "tozero"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Bars over time, stacked by the column `shown`; the value's column and its unit."""
+
+    value: str
+    unit: str
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """The figure; the group in parentheses stands last, in grey."""
+        groups = sorted({row["shown"] for row in rows}, key=lambda name: (name.startswith("("), name))
+        traces = []
+        for index, name in enumerate(groups):
+            own = [row for row in rows if row["shown"] == name]
+            traces.append(
+                {
+                    "type": "bar",
+                    "name": name,
+                    "x": [utc(row["period_start"]) for row in own],
+                    "y": [row[self.value] for row in own],
+                    "marker": {"color": REST_COLOUR if name.startswith("(") else COLOURS[index % len(COLOURS)]},
+                    "hovertemplate": f"%{{y:.4s}} {self.unit}",
+                }
+            )
+        figure = figure_of(traces, {"tickformat": "~s", "rangemode": "tozero"})
+        figure["layout"] |= {"barmode": "stack", "bargap": 0.12}
+        return figure
+
+
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """Prices as candles, and below them, on the same axis of time, the volume of each minute."""
+
+    nothing: str
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """The figure; a minute without trades is a gap."""
+        times = [utc(row["minute"]) for row in rows]
+        candles = {
+            "type": "candlestick",
+            "name": "price",
+            "x": times,
+            **{part: [row[part] for row in rows] for part in ("open", "high", "low", "close")},
+            "increasing": {"line": {"color": BUY, "width": 1.5}, "fillcolor": BUY},
+            "decreasing": {"line": {"color": SELL, "width": 1.5}, "fillcolor": SELL},
+        }
+        volume = {
+            "type": "bar",
+            "name": "volume",
+            "x": times,
+            "y": [row["volume"] for row in rows],
+            "yaxis": "y2",
+            "marker": {"color": [BUY if row["close"] >= row["open"] else SELL for row in rows], "opacity": 0.55},
+            "customdata": [row["trades"] for row in rows],
+            "hovertemplate": "%{y:,} tokens in %{customdata:,} trades",
+        }
+        price_axis = {"domain": [0.32, 1], "title": {"text": "nanocredits/token", "standoff": 8}, "tickformat": ",~r"}
+        figure = figure_of([candles, volume] if rows else [], price_axis, self.nothing)
+        if rows:
+            layout = figure["layout"]
+            layout |= {
+                "showlegend": False,
+                "bargap": 0.3,
+                "yaxis2": {
+                    **layout["yaxis"],
+                    "domain": [0, 0.22],
+                    "title": {"text": "tokens", "standoff": 8},
+                    "tickformat": "~s",
+                    "rangemode": "tozero",
+                    "nticks": 4,
+                },
+            }
+            layout["margin"] |= {"l": 78}
+            layout["xaxis"] |= {"rangeslider": {"visible": False}, "anchor": "y2", "hoverformat": "%H:%M UTC, %e %B"}
+            if len(rows) == 1:  # one candle would fill the chart from edge to edge
+                moment = rows[0]["minute"]
+                layout["xaxis"]["range"] = [utc(moment - timedelta(minutes=10)), utc(moment + timedelta(minutes=10))]
+        return figure
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Tokens that are asked for at a price or better, and those that are offered, as steps from the best price outward."""
+
+    nothing: str
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """The figure; rows are price levels with `side`, `price`, `tokens` and `orders`, the best of each side first."""
+        traces = [self._side(name, colour, [row for row in rows if row["side"] == side]) for side, name, colour in self._SIDES]
+        figure = figure_of(
+            [trace for trace in traces if trace["x"]],
+            {"rangemode": "tozero", "tickformat": "~s", "title": {"text": "tokens, cumulated", "standoff": 8}},
+            self.nothing,
+        )
+        if rows:
+            layout = figure["layout"]
+            layout["xaxis"] |= {"type": "linear", "hoverformat": ",", "tickformat": ",~r", "title": {"text": "nanocredits/token"}}
+            layout["margin"] |= {"b": 52, "l": 78}
+            layout |= {
+                "hovermode": "closest",
+                "legend": {"orientation": "h", "x": 0.5, "y": 1.02, "xanchor": "center", "yanchor": "bottom"},
+            }
+        return figure
+
+    _SIDES: ClassVar[tuple[tuple[str, str, str], ...]] = (("buy", "bids", BUY), ("sell", "asks", SELL))
+
+    def _side(self, name: str, colour: str, levels: Sequence[Row]) -> dict[str, Any]:
+        return {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "x": [level["price"] for level in levels],
+            "y": list(accumulate(level["tokens"] for level in levels)),
+            # From the best price outward a level holds up to the next one.
+            "line": {"color": colour, "width": 2, "shape": "hv"},
+            "marker": {"size": 5, "color": colour},
+            "fill": "tozeroy",
+            "fillcolor": f"{colour}33",
+            "customdata": [[level["tokens"], level["orders"]] for level in levels],
+            "hovertemplate": "%{x:,} nanocredits/token<br>%{customdata[0]:,} tokens in %{customdata[1]:,} orders<br>"
+            "%{y:,} tokens at this price or better<extra>" + name + "</extra>",
+        }
+
+
+def utc(moment: Any) -> str:
+    """Plotly takes a time without a zone as it is, so that the axis shows UTC whatever the browser's zone."""
+    return str(moment.strftime("%Y-%m-%d %H:%M:%S.%f"))[:-3]
+
+
+def figure_of(traces: list[dict[str, Any]], y_axis: dict[str, Any], nothing: str = NO_PERIOD) -> Figure:
+    """A figure over time in the page's style; without traces it says that there is nothing."""
+    axis = {"gridcolor": FAINT, "linecolor": FAINT, "zeroline": False, "fixedrange": False}
+    layout: dict[str, Any] = {
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "margin": {"l": 64, "r": 16, "t": 8, "b": 40},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hovermode": "x unified",
+        "showlegend": True,
+        "legend": {"orientation": "v", "x": 1.01, "y": 1, "xanchor": "left", "traceorder": "reversed"},
+        "xaxis": {**axis, "type": "date", "hoverformat": "%H:%M:%S UTC, %e %B"},
+        "yaxis": {**axis, **y_axis},
+        "uirevision": "kept",  # zoom and hidden series stay when new data arrive
+    }
+    if not traces:
+        layout |= {
+            "xaxis": {"visible": False},
+            "yaxis": {"visible": False},
+            "annotations": [{"text": nothing, "showarrow": False, "font": {"size": 16, "color": QUIET}}],
+        }
+    return {"data": traces, "layout": layout}

@@ -1,0 +1,211 @@
+"""The market page on a real ClickHouse into which a market's facts were landed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from busy_market import busy
+from journal_world import of_kind
+from landed_world import land
+
+from dashboards import formats
+from dashboards.app import PRESENT, build_app
+from dashboards.figures import BUY, SELL
+from dashboards.panels import PAGES
+from dashboards.store import Store
+from schemas.market_facts import Trades
+from streams.clickhouse import connect
+from streams.settings import Settings
+from streams.tables import create_tables
+
+MARKET = PAGES[1]
+
+
+@pytest.fixture(scope="module")
+def world():
+    world = busy(4, periods=4, orders=90)
+    for at in range(3):
+        world.buy("ann", 5, 70 + at, period=world.present)
+        world.sell("ben", 4, 130 + at, period=world.present)
+    return world
+
+
+@pytest.fixture(scope="module")
+def settings(clickhouse, tmp_path_factory, world):
+    name = f"market_{uuid.uuid4().hex[:8]}"
+    settings = Settings(home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=name)
+    land(settings, [world])
+    yield settings
+    connect(settings).command(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="module")
+def app(settings):
+    return build_app(settings)
+
+
+@pytest.fixture(scope="module")
+def empty(clickhouse, tmp_path_factory):
+    name = f"market_{uuid.uuid4().hex[:8]}"
+    settings = Settings(home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=name)
+    create_tables(connect(settings), name)
+    yield build_app(settings)
+    connect(settings).command(f"DROP DATABASE {name}")
+
+
+def ask(app, output, **given):
+    """The answer of a callback as a browser gets it; {} if nothing changes."""
+    (key,) = (key for key in app.callback_map if output in key)
+    told = app.callback_map[key]
+    state = {
+        "refresh.n_intervals": 1,
+        "pool.value": "llm",
+        "where.pathname": "/market",
+        "instrument.value": PRESENT,
+        "delivery.data": None,
+        "periods.value": 30,
+        **{name.replace("_", "."): value for name, value in given.items()},
+    }
+
+    def values(kind):
+        return [{**each, "value": state[f"{each['id']}.{each['property']}"]} for each in told[kind]]
+
+    outputs = [dict(zip(("id", "property"), part.rsplit(".", 1), strict=True)) for part in key.strip(".").split("...")]
+    body = {
+        "output": key,
+        "outputs": outputs if key.startswith("..") else outputs[0],
+        "inputs": values("inputs"),
+        "state": values("state"),
+        "changedPropIds": ["refresh.n_intervals"],
+    }
+    response = app.server.test_client().post("/_dash-update-component", json=body)
+    assert response.status_code in {200, 204}, response.text
+    return response.get_json()["response"] if response.status_code == 200 else {}
+
+
+def of(world, period):
+    """(price, qty, buyer, seller, taker) of an instrument's trades."""
+    return [
+        row
+        for fact in of_kind(world.facts, Trades)
+        if fact.period == period
+        for row in zip(fact.price, fact.qty, fact.buyer, fact.seller, fact.taker, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def traded(world):
+    """The instrument that was traded most."""
+    return max(range(5, world.present + 1), key=lambda period: len(of(world, period)))
+
+
+@pytest.mark.parametrize("panel", MARKET.panels, ids=lambda panel: panel.name)
+def test_each_panel_draws_what_its_sql_gives(settings, traded, world, panel):
+    period = world.present if panel.name == "depth" else traded  # nothing is open of what has closed
+    rows = Store(settings).query(panel.name, pool="llm", instrument=period)
+    assert rows
+    panel.kind.draw(rows)
+
+
+def test_candles_and_volume_share_their_times(app, world, traded):
+    figure = ask(app, "candles.figure", delivery_data=traded)["candles"]["figure"]
+    prices, volume = figure["data"]
+    trades = of(world, traded)
+    assert prices["x"] == volume["x"]
+    assert sum(volume["y"]) == sum(qty for _, qty, *_ in trades)
+    assert (min(prices["low"]), max(prices["high"])) == (min(trades)[0], max(trades)[0])
+    assert prices["open"][0] == trades[0][0]
+    assert prices["close"][-1] == trades[-1][0]
+    assert figure["layout"]["yaxis"]["title"]["text"] == "nanocredits/token"
+    assert figure["layout"]["yaxis2"]["title"]["text"] == "tokens"
+
+
+def test_depth_cumulates_from_the_best_price_outward(app, world):
+    book = world.market.instruments[world.present].book
+    figure = ask(app, "depth.figure", delivery_data=world.present)["depth"]["figure"]
+    assert [(trace["name"], trace["line"]["color"]) for trace in figure["data"]] == [("bids", BUY), ("asks", SELL)]
+    for trace, side in zip(figure["data"], ("buy", "sell"), strict=True):
+        orders = [order for order in book.orders.values() if order.side == side]
+        prices = sorted({order.price for order in orders}, reverse=side == "buy")
+        assert trace["x"] == prices
+        assert trace["y"] == [sum(o.open for o in orders if prices.index(o.price) <= at) for at in range(len(prices))]
+
+
+def test_trades_stand_with_the_newest_first(app, world, traded):
+    table = json.dumps(ask(app, "trades.children", delivery_data=traded)["trades"]["children"])
+    price, qty, buyer, seller, taker = of(world, traded)[-1]
+    newest = table.partition('"Tbody"')[0].partition('"Td"')[0]
+    for text in (f"{price:,}", f'"{qty}"', f'"{buyer or "(operator)"}"', f'"{seller or "(operator)"}"'):
+        assert text in table
+    assert table.count('"Tr"') == min(len(of(world, traded)), 100) + 1
+    assert f"number {taker}" in table
+    assert newest
+
+
+def test_each_tenant_has_its_position(app, world, settings, traded):
+    table = json.dumps(ask(app, "positions.children", delivery_data=traded)["positions"]["children"])
+    rows = Store(settings).query("positions", pool="llm", instrument=traded)
+    assert {row["tenant"] for row in rows} >= {"ann", "ben"}
+    for row in rows:
+        assert row["net"] == row["bought"] - row["sold"] + row["transferred"]
+        assert f'"{row["tenant"]}"' in table
+    bought = sum(qty for _, qty, buyer, *_ in of(world, traded) if buyer == rows[0]["tenant"])
+    assert rows[0]["bought"] == bought
+
+
+def test_the_instrument_as_a_whole(app, world):
+    said = json.dumps(ask(app, "market.children", delivery_data=world.present)["market"]["children"], ensure_ascii=False)
+    book = world.market.instruments[world.present].book
+    best_bid = max(order.price for order in book.orders.values() if order.side == "buy")
+    best_ask = min(order.price for order in book.orders.values() if order.side == "sell")
+    for text in (f'"{best_bid}"', f'"{best_ask}"', f'"{len(book.orders)}"', "nanocredits/token", "continuous"):
+        assert text in said
+
+
+def test_the_selector_names_instruments_and_follows_the_open_period(app, world):
+    answer = ask(app, "instrument.options")
+    options = answer["instrument"]["options"]
+    assert answer["delivery"]["data"] == world.present
+    assert options[0] == {"label": "the open period, always", "value": PRESENT}
+    labels = {option["value"]: option["label"] for option in options}
+    assert labels[world.present] == "00:00:18 UTC · open now"
+    assert labels[world.present + 1].endswith("in 1 period")
+    assert labels[world.present - 1].endswith("closed, 1 ago")
+    assert ask(app, "instrument.options", instrument_value=world.present + 1)["delivery"]["data"] == world.present + 1
+    gone = ask(app, "instrument.options", instrument_value=3)
+    assert (gone["instrument"]["value"], gone["delivery"]["data"]) == (PRESENT, world.present)
+
+
+@pytest.mark.parametrize(("path", "shown"), [("/", "capacity"), ("/market", "market"), ("/market/", "market"), ("/x", "capacity")])
+def test_one_page_is_shown_and_asks(app, world, path, shown):
+    answer = ask(app, "page-market.className", where_pathname=path)
+    hidden = {name for name, value in answer.items() if value["className"] == "hidden"}
+    other = "market" if shown == "capacity" else "capacity"
+    assert hidden == {f"page-{other}", f"control-{other}"}
+    assert answer[f"to-{shown}"]["className"] == "here"
+    candles = ask(app, "candles.figure", where_pathname=path, delivery_data=world.present)
+    utilisation = ask(app, "utilisation.figure", where_pathname=path)
+    assert (bool(candles), bool(utilisation)) == (shown == "market", shown == "capacity")
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("candles.figure", "Nobody has traded this instrument yet"),
+        ("depth.figure", "No order is open"),
+        ("trades.children", "Nobody has traded this instrument yet"),
+        ("positions.children", "Nobody has an order or a position"),
+    ],
+)
+def test_an_empty_market_says_so(empty, app, output, says):
+    assert says in json.dumps(ask(empty, output, pool_value=None))
+    assert says in json.dumps(ask(app, output, delivery_data=99))
+    tiles = json.dumps(ask(app, "market.children", delivery_data=99), ensure_ascii=False)
+    assert "not traded yet" in tiles
+    assert formats.NONE in tiles
+
+
+def test_a_pool_is_data_and_never_sql(app):
+    assert ask(app, "depth.figure", pool_value="' OR 1 = 1 --", delivery_data=9)["depth"]["figure"]["data"] == []
