@@ -1,7 +1,7 @@
 """The shape of an event's fields, read once from its annotations: what Avro, ClickHouse and the codecs all render from."""
 
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -44,7 +44,7 @@ class Shape:
     description: str
     store: Store | None
     """None where the base has no column type of its own (a nested event)."""
-    default: object
+    default: object = field(hash=False)  # a list has no hash; shapes and what is made of them are keys of caches
     """The default as Python holds it (a Decimal6 in millionths); REQUIRED where there is none."""
 
     @property

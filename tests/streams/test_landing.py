@@ -12,6 +12,8 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.bot_facts import BotSet
+from schemas.bots import Strategy
 from schemas.clickhouse import tables
 from schemas.dead_letters import DeadLetter, Problem
 from schemas.facts import AllocationsClosed, CommandRefused, MeterMarked, PoolSet, Reason
@@ -188,6 +190,9 @@ def closed(tenants: int, **changes: Any) -> AllocationsClosed:
     return AllocationsClosed.model_construct(**fields | {"tenant": [f"t{n}" for n in numbers]} | changes)
 
 
+REST_OF_BOT = {"journal_offset": 3, "fact_index": 0, "strategy": Strategy.SCHEDULE, "tenant": "t", "time": NOW, "present": None}
+
+
 def as_rows(table: str, items: list[Landable]) -> list[dict[str, Any]]:
     ddl = DDL[table]
     columns = columns_of(ddl, items, "topic", NOW)
@@ -211,6 +216,16 @@ def test_decimals_are_stored_in_units() -> None:
     )  # fmt: skip
     (row,) = as_rows("pools", [Landable(0, 0, values_getter(DDL["pools"])(vars(fact)))])
     assert row["cached_weight"] == Decimal("0.500000")
+
+
+def test_lists_land_whole_in_a_fact_of_one_row() -> None:
+    told = {name: info.get_default(call_default_factory=True) for name, info in BotSet.model_fields.items()}
+    conditions: dict[str, Any] = {f"condition_{part}": [] for part in ("on", "op", "value", "upper")}
+    fact = BotSet.model_construct(**told | conditions | {"pool": "p", "name": "b", "at": [60, 120], "margin": 200_000})
+    collected = Collected()
+    read_facts("f")(collected, 0, [record(encode(fact.model_copy(update=REST_OF_BOT)))])
+    (row,) = as_rows("bots", collected.of("bots"))
+    assert (row["at"], row["condition_on"], row["margin"]) == ([60, 120], [], Decimal("0.200000"))
 
 
 def test_columns_of_different_lengths_stop_the_sink() -> None:
