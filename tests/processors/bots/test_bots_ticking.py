@@ -149,6 +149,25 @@ def test_what_was_spent_and_bought_goes_on_counting_when_the_bot_is_set_anew():
     assert world.get("a", "other").spent == 8
 
 
+def test_fees_are_part_of_what_is_spent():
+    world = BotWorld(used={"a": 200}, period_s=100, taker_fee_bp=1_000)
+    world.sell("b", 10, 2)
+    world.bot("a", "x", "buy_ahead", max_price=2, budget=21)
+    world.step()
+    assert world.get("a", "x").spent == 19  # 9 tokens and a fee of 1.8, floored; ten would have been 22
+    assert [trade[4] for trade in trades(world.facts)] == [9]
+
+
+def test_the_first_thing_that_keeps_it_is_told():
+    world = BotWorld(used={"a": 60}, forward_periods=1)
+    world.sell("b", 1, 9)
+    world.buy("c", 1, 9)
+    world.bot(
+        "a", "x", "sell_idle", min_price=3, last_ahead=1, min_position=0, conditions=[{"on": "price", "op": "above", "value": 8}]
+    )
+    assert actions(world.step(), "reason", "period") == [("position", world.present)]
+
+
 def test_another_bots_trades_are_not_counted():
     world = BotWorld(used={"a": 200}, period_s=100)
     world.bot("a", "x", "buy_ahead", max_price=4, max_position=5)
