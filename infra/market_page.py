@@ -61,6 +61,7 @@ def account_table(pool: str, tenant: str, account: Account) -> Table:
     table.add_row(f"period {'–' if account.period is None else account.period}", "tokens", "", style="bold")
     for name in ("allocated", "used", "limit"):
         table.add_row(name, f"{getattr(account, name):,}", "")
+    table.add_row("base of later periods", f"{account.base_ahead:,}", "")
     return table
 
 

@@ -207,6 +207,10 @@ class TenantClient(MarketReader):
         """Tokens by period; errors as of `state`."""
         return (await self.state()).positions
 
+    async def position(self, period: int) -> Position:
+        """Tokens of one period: of the present one, or of a later one that is traded; errors as of `state`."""
+        return (await self.state()).position(period)
+
     async def open_orders(self) -> tuple[OpenOrder, ...]:
         """Orders that rest in the books; errors as of `state`."""
         return (await self.state()).orders

@@ -36,6 +36,7 @@ class Account:
         allocated: tokens of the period that are its own: base, surplus and bought less sold.
         used: of them.
         limit: tokens that it may use in the period: `allocated` less what it offers for sale.
+        base_ahead: tokens that it is promised of each later period.
     """
 
     period: int | None
@@ -45,6 +46,7 @@ class Account:
     allocated: int
     used: int
     limit: int
+    base_ahead: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class TenantState:
     orders: tuple[OpenOrder, ...]
     offers: tuple[OpenOffer, ...]
 
+    def position(self, period: int) -> Position:
+        """Tokens of a period that is traded; of a later one in which the tenant has done nothing, its base."""
+        base = self.account.base_ahead
+        return next((each for each in self.positions if each.period == period), Position(period, 0, 0, base, 0, base))
+
 
 async def read_state(client: httpx.AsyncClient, settings: Settings, pool: str, tenant: str) -> TenantState:
     """Asks the engine that owns the pool; waits for one that restarts.
@@ -149,9 +156,7 @@ async def _ask(client: httpx.AsyncClient, settings: Settings, path: str) -> Mapp
 
 def state_of(said: Mapping[str, Any]) -> TenantState:
     """The web view's answer."""
-    account = Account(
-        period=said["open_period"], allocated=said["allocated"], used=said["used"], limit=said["limit"], **said["money"]
-    )
+    account = _row(Account, {**said, **said["money"], "period": said["open_period"]})
     return TenantState(
         account=account,
         positions=tuple(_row(Position, row) for row in said["positions"]),

@@ -23,6 +23,7 @@ def tenant_market(pool: PoolState, slot: int) -> dict[str, Any]:
     ledger, account = pool.market.ledger, account_of(tenant)
     return {
         "limit": limit(pool, slot),
+        "base_ahead": int(pool.tenants["declared_base"][slot]),
         "money": {
             "available": ledger.available(MONEY, account),
             "held": ledger.held(MONEY, account),

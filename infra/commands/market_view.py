@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -75,7 +75,8 @@ def depth(
     as_json: AsJson = False,
 ) -> None:
     """Show the book of a period, live until it closes or you interrupt. With --json: one object for each change."""
-    asyncio.run(_depth(Settings.load(), pool, period, levels, once=once, as_json=as_json))
+    with suppress(KeyboardInterrupt):  # how a live view ends
+        asyncio.run(_depth(Settings.load(), pool, period, levels, once=once, as_json=as_json))
 
 
 def trades(
@@ -87,7 +88,8 @@ def trades(
     as_json: AsJson = False,
 ) -> None:
     """Show the latest trades, then each new one until you interrupt. With --json: one object a line."""
-    asyncio.run(_trades(Settings.load(), pool, period, last, once=once, as_json=as_json))
+    with suppress(KeyboardInterrupt):  # how a live view ends
+        asyncio.run(_trades(Settings.load(), pool, period, last, once=once, as_json=as_json))
 
 
 def _whose(tenant: str | None) -> tuple[Settings, str]:
