@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from streams.app import build_app, run_app
+from streams.collector import relax_collector
 from streams.credentials import kafka_credentials
 from streams.door import Door
 from streams.errors import BadInput
@@ -51,6 +52,7 @@ def run(role: str, settings: Settings, name: str | None = None) -> NoReturn:
     if role not in ROLES:
         raise BadInput(f"role: {role!r} is none of {', '.join(ROLES)}")
     worker = name or role
+    relax_collector()
     app = _app(role, settings, worker)
     ROLES[role](app, settings)
     attach(app, Readiness(settings, worker))
@@ -168,9 +170,8 @@ def _engine(app: faust.App, settings: Settings) -> None:
 
 
 def _sink(app: faust.App, settings: Settings) -> None:
-    from streams.roles.sink import Sink, relax_collector  # noqa: PLC0415  see ROLES
+    from streams.roles.sink import Sink  # noqa: PLC0415  see ROLES
 
-    relax_collector()
     role = Sink(app, settings, _door(settings))
     for topic in role.topics:
         _consume(app, [topic], role.take)

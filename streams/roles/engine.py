@@ -24,6 +24,7 @@ from faust.types import TP
 from processors.engine import facts_of
 from processors.state import PartitionState
 from streams.codecs import decode, encode
+from streams.collector import spare_present_objects
 from streams.outputs import Outputs
 from streams.snapshots import SnapshotStore, Table
 from streams.transport import Batch, Committed, Outgoing, attach, consumer_of, flushed, send_all
@@ -73,6 +74,7 @@ class Engine:
     async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Go on from the snapshots, whatever was committed: a snapshot may be newer than the commit that follows it."""
         self._owned = {tp.partition: self._restore(tp.partition) for tp in committed}
+        spare_present_objects()
         return {TP(self._journal, partition): owned.next_offset for partition, owned in self._owned.items()}
 
     async def revoked(self, tps: set[TP]) -> None:

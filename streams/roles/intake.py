@@ -21,6 +21,7 @@ from faust.types import TP
 
 from schemas.market import TenantCommand, TurnedAway
 from streams.codecs import encode
+from streams.collector import spare_present_objects
 from streams.complaints import Refusal
 from streams.dead_letters import Record, dead_letter
 from streams.declaring import InOrder
@@ -125,6 +126,7 @@ class Intake:
             tp: InputPartition(self._kinds[tp.topic], tp.topic, tp.partition, self._door, targets, settings.tick_ms)
             for tp in committed
         }
+        spare_present_objects()
         return {}
 
     async def revoked(self, tps: set[TP]) -> None:

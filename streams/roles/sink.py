@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -30,16 +29,6 @@ SETTLE_S = 5.0
 
 LANDED = ("usage", "latency", "journal", "facts", "dead-letters")
 """Topics that land, without their prefix."""
-
-
-YOUNG_OBJECTS = 50_000
-"""Python's collector looks for cycles after 700 new objects by default. A sink makes objects without cycles, several for each
-record, and keeps many until their batch has landed: looking that often cost it a sixth of its time."""
-
-
-def relax_collector() -> None:
-    """What a process that lands should do at its start."""
-    gc.set_threshold(YOUNG_OBJECTS)
 
 
 class Sink:

@@ -17,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 from faust.types import TP
 
 from streams.app import build_app, run_app
+from streams.collector import relax_collector
 from streams.door import Door
 from streams.landing import Landable, Standings
 from streams.roles import sink
@@ -95,7 +96,7 @@ def watch_declarations(app: faust.App) -> None:
 
 def main() -> None:
     spec = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    sink.relax_collector()
+    relax_collector()
     settings = Settings()
     vars(sink)["LandingTables"] = crashing_tables(Fault(**spec.get("crash", {})))  # the real one, with a fault in it
     door = Door(max_event_bytes=settings.max_event_bytes, max_ahead_ms=settings.max_ahead_ms, max_age_ms=settings.max_age_ms)
