@@ -61,12 +61,16 @@ class Temper:
         base_share: how much of its mean demand its base covers.
         elasticity: as an operator writes it.
         budget_periods: its budget, in periods of its mean demand at the surplus price; None: no cap.
+        sells: whether a bot of its sells what it will not use.
+        buys: whether a bot of its buys what it will lack.
     """
 
     habit: str
     base_share: float
     elasticity: str
     budget_periods: float | None
+    sells: bool = False
+    buys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +100,16 @@ class Workload:
 
 
 _HABITS = (
-    Temper("steady", 0.7, "1", 400),
-    Temper("bursty", 0.4, "2.5", 300),
+    Temper("steady", 0.7, "1", 400, sells=True),
+    Temper("bursty", 0.4, "2.5", 300, sells=True, buys=True),
     Temper("steady", 0.6, "0.5", None),
     Temper("over budget", 0.2, "3", 4),
-    Temper("bursty", 0.3, "1.5", None),
-    Temper("steady", 0.8, "0.75", 400),
-    Temper("idle", 0.0, "1", None),
-    Temper("bursty", 0.5, "2", 300),
+    Temper("bursty", 0.3, "1.5", None, sells=True, buys=True),
+    Temper("steady", 0.8, "0.75", 400, sells=True),
+    Temper("idle", 0.0, "1", None, sells=True),
+    Temper("bursty", 0.5, "2", 300, sells=True, buys=True),
     Temper("steady", 0.5, "1.25", None),
-    Temper("bursty", 0.4, "1.8", 300),
+    Temper("bursty", 0.4, "1.8", 300, sells=True, buys=True),
 )
 _NAMES = ("acme", "borealis", "cobalt", "dynamo", "ember", "fjord", "glacier", "harbor", "indigo", "juniper")
 _PULL = {"steady": 1.0, "bursty": 1.2, "idle": 0.0, "over budget": 2.0}
@@ -178,9 +182,10 @@ def trace(path: Path, *, speed: float | None, seconds: float, tenants: int, rate
 
 
 def _trace_tempers(tenants: Iterable[str]) -> dict[str, Temper]:
-    """Tenants of a trace have no profiles: bases of half their mean demand, elasticities from 0.5 to 3 in turn, no caps."""
+    """Tenants of a trace have no profiles: bases of half their mean demand, elasticities of 0.5 to 3, no caps. All trade."""
     return {
-        tenant: Temper("as traced", 0.5, f"{0.5 + 0.25 * (index % 11):g}", None) for index, tenant in enumerate(sorted(tenants))
+        tenant: Temper("as traced", 0.5, f"{0.5 + 0.25 * (index % 11):g}", None, sells=True, buys=True)
+        for index, tenant in enumerate(sorted(tenants))
     }
 
 

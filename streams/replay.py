@@ -18,6 +18,7 @@ from processors.engine import fold
 from processors.state import PartitionState
 from schemas.fact import Fact
 from schemas.facts import PeriodClosed
+from schemas.model import Event
 from streams.codecs import UnreadableRecord, decode, encode
 
 FETCH_RECORDS = 2_000
@@ -113,6 +114,28 @@ def verify_partition(config: Mapping[str, Any], journal: str, facts: str, partit
     return verdict
 
 
+def fold_again(config: Mapping[str, Any], journal: str, partition: int, keep: Callable[[Event], bool]) -> Iterator[Fact]:
+    """What would have been decided if some records had never been appended: folds those that `keep` lets through.
+
+    Offsets are those of the journal as it is. Whatever came of the records that are left out, in the world, is in the others still.
+
+    Args:
+        config: confluent-kafka's connection settings.
+        journal: name of the journal's topic.
+        partition: which of its partitions.
+        keep: whether a record counts.
+
+    Raises:
+        ReplayError: as of `verify`.
+    """
+    state = PartitionState()
+    with _Reader(config, journal, partition) as inputs:
+        for offset, data in inputs:
+            record = _record(data, offset, inputs.name)
+            if keep(record):
+                yield from _folded(state, record, offset, inputs.name)
+
+
 def _first_copies(published: _Reader, verdict: PartitionVerdict) -> Iterator[tuple[FactId, bytes]]:
     """Each fact once: ids ascend but where an engine that recovered publishes again what is there already."""
     last: FactId = (-1, -1)
@@ -138,9 +161,20 @@ def _difference(partition: int, decided: Fact, known: tuple[FactId, bytes]) -> D
 
 
 def _decided(state: PartitionState, data: bytes, offset: int, journal: str) -> list[Fact]:
+    return _folded(state, _record(data, offset, journal), offset, journal)
+
+
+def _record(data: bytes, offset: int, journal: str) -> Event:
     try:
-        return fold(state, decode(data), offset)
-    except (UnreadableRecord, BrokenJournalError) as error:
+        return decode(data)
+    except UnreadableRecord as error:
+        raise ReplayError(f"{journal}, offset {offset}: {error}") from error
+
+
+def _folded(state: PartitionState, record: Event, offset: int, journal: str) -> list[Fact]:
+    try:
+        return fold(state, record, offset)
+    except BrokenJournalError as error:
         raise ReplayError(f"{journal}, offset {offset}: {error}") from error
 
 

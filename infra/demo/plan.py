@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from infra.demo.traders import Trader, traders
 from infra.workloads import Temper, Workload
 from schemas.published import Budget, Policy, PoolCommand, ProfileCommand
 
 HEADROOM = 1.1
 """Capacity relative to mean demand: bursts exceed it, so that the auction decides."""
-IDLE_SHARE = 0.03
-"""What tenants that make no requests have together as bases, of the capacity."""
+IDLE_SHARE = 0.12
+"""What tenants that make no requests have together as bases, of the capacity: with it others can't be given what they need, unless
+they buy it."""
 BASE_PRICE, RESERVE_PRICE = 1_000, 1_500
 """Nanocredits per token: a thousandth and one and a half thousandths of a credit for 1,000 tokens."""
 BUDGET_WINDOW_S = 3_600
@@ -24,6 +26,7 @@ class Plan:
     pool: PoolCommand
     profiles: tuple[ProfileCommand, ...]
     tempers: dict[str, Temper]
+    traders: tuple[Trader, ...]
 
 
 def plan(workload: Workload, *, pool: str, run: str, period_s: int, policy: Policy) -> Plan:
@@ -58,8 +61,9 @@ def plan(workload: Workload, *, pool: str, run: str, period_s: int, policy: Poli
         policy=policy,
         base_price=BASE_PRICE,
         reserve_price=RESERVE_PRICE,
+        offer_unsold=True,
     )
-    return Plan(terms, profiles, workload.tempers)
+    return Plan(terms, profiles, workload.tempers, traders(workload.tempers, means, pool=pool, run=run, capacity=terms.capacity))
 
 
 def free_name(taken: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,10 +17,12 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
-from infra.demo import view
+from infra.demo import market_view, view
 from infra.demo.feed import Feed
 from infra.demo.plan import Plan, free_name, plan
 from infra.demo.store import DemoStore, Period
+from infra.demo.traders import Trader, admitted, keep_keys, set_bots
+from infra.demo.trading import NO_TRADES, Volume, met_without
 from infra.run_state import supervisor
 from infra.workloads import Workload
 from schemas.published import Policy
@@ -29,8 +32,12 @@ from streams.settings import Settings
 
 EXAMPLE_QUERY = "SELECT tenant, sum(used), sum(charge) / 1e9 AS credits FROM allocations GROUP BY tenant"
 FRAMES_PER_S = 2
+KEYS = "keys"
+"""Folder of the home in which each run leaves the private keys of its traders."""
 POOL_READY_S = 90.0
 """How long the engine may take to hold the demo's pool: it does from the next period on."""
+BOTS_READY_S = 60.0
+"""How long the bots' settings may take until they have landed in ClickHouse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,7 @@ def _running(settings: Settings, *, fresh: bool, keep: bool, console: Console) -
     """The system up; stopped at the end, whatever happened."""
     if fresh and settings.home.exists():
         _bourse(settings, "down", "--purge", quiet=True)
+        shutil.rmtree(settings.home / KEYS, ignore_errors=True)  # they signed for a pool that is gone
     try:
         if _bourse(settings, "up"):
             raise UserError("the system did not start")
@@ -102,22 +110,44 @@ def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
     wanted = plan(choices.workload, pool=pool, run=run_id, period_s=choices.period_s, policy=choices.policy)
     with CommandPublisher(settings) as operator:
         operator.publish(wanted.pool)
-        for profile in wanted.profiles:
-            operator.publish(profile)
+        for command in (*wanted.profiles, *admitted(wanted.traders, pool=pool, run=run_id)):
+            operator.publish(command)
     with console.status(f"pool {pool} holds from the next period on"):
         engine.wait_for(wanted)
+    store = DemoStore(settings, run_id, pool)
+    keys = settings.home / KEYS / run_id
+    _begin_trading(settings, store, wanted.traders, keys, console)
     console.print(f"dashboard: {settings.dashboard_url}", markup=False)
     feed = Feed(settings, choices.workload, pool, run_id)
-    store = DemoStore(settings, run_id, pool)
     try:
         feed.start()
         _watch(_Watched(engine, feed, store, wanted), console)
     finally:
         usage, latency = feed.finish()
+    set_bots(settings, wanted.traders, enabled=False)
     published = {"usage": usage.acknowledged, "latency": latency.acknowledged}
-    exact = _prove(settings, store, published, dict(feed.tokens), console)
-    _tell_more(settings, store, keep=choices.keep, console=console)
-    return 0 if exact else 1
+    counted = _count(store, published, dict(feed.tokens), console)
+    _sum_up_trading(settings, store, wanted, console)
+    proved = _prove(settings, pool, console)
+    _tell_more(settings, store, wanted.traders, keys, keep=choices.keep, console=console)
+    return 0 if counted and proved else 1
+
+
+def _begin_trading(settings: Settings, store: DemoStore, traders: tuple[Trader, ...], keys: Path, console: Console) -> None:
+    """The traders' bots are set; returns when that has landed.
+
+    Raises:
+        UserError: one was refused, or it takes too long.
+    """
+    keep_keys(traders, keys)
+    expected = set_bots(settings, traders, enabled=True)
+    deadline = time.monotonic() + BOTS_READY_S
+    with console.status("tenants set their bots"):
+        while store.bots_set() < expected:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{expected} bots were set, but not all have landed in ClickHouse after {BOTS_READY_S:.0f} s")
+            time.sleep(1 / FRAMES_PER_S)
+    console.print(f"{len(traders)} tenants trade, by {expected} bots; what they want they have signed", highlight=False)
 
 
 @dataclass(slots=True)
@@ -171,6 +201,7 @@ class _Watched:
     store: DemoStore
     wanted: Plan
     landed: int = 0
+    volume: Volume = NO_TRADES
 
     def new_periods(self, known: list[Period]) -> list[Period]:
         """Periods that closed and landed since."""
@@ -194,34 +225,60 @@ def _watch(watched: _Watched, console: Console) -> None:
             if console.is_terminal:
                 watched.landed = watched.store.landed()
                 pool = watched.engine.pool(watched.wanted.pool.pool)
-                screen.update(view.live(pool, watched.wanted.tempers, periods, watched.told()), refresh=True)
+                watched.volume = watched.store.volume()
+                told = (market_view.line(watched.volume), watched.told())
+                screen.update(view.live(pool, watched.wanted.tempers, periods, told), refresh=True)
             else:
                 for period in new:
                     console.print(view.line(period), markup=False, highlight=False, soft_wrap=True)
             time.sleep(1 / FRAMES_PER_S)
 
 
-def _prove(settings: Settings, store: DemoStore, published: dict[str, int], tokens: dict[str, int], console: Console) -> bool:
+def _count(store: DemoStore, published: dict[str, int], tokens: dict[str, int], console: Console) -> bool:
+    """Whether every event arrived once and every token was counted once."""
     with console.status("waiting until the last period is closed") as spinner:
         store.wait_until_landed(published, tokens, spinner.update)
     arrivals, sums = store.arrivals(published), store.sums(tokens)
     console.print()
     console.print(view.arrivals(arrivals))
     console.print(view.sums(sums))
-    console.print("Proof by replay: the journal, folded again, compared with every published fact", style="bold")
-    replayed = _bourse(settings, "replay", "--verify")
     exact = all(row.exact for row in arrivals) and all(row.exact for row in sums)
     if not exact:
         console.print("Counts differ: something was lost or doubled.", style="bold red")
-    return exact and replayed == 0
+    return exact
 
 
-def _tell_more(settings: Settings, store: DemoStore, *, keep: bool, console: Console) -> None:
+def _sum_up_trading(settings: Settings, store: DemoStore, wanted: Plan, console: Console) -> None:
+    """What was traded, and what that changed."""
+    periods = store.busy_periods()
+    with console.status("folding the journal again without the market"):
+        without = met_without(settings, store.pool, store.partition(), periods)
+    actual = store.met(periods)
+    console.print(market_view.traded(store.volume(), store.traded(), wanted.traders, (without, actual)))
+    console.print(market_view.changed(periods, without, actual))
+
+
+def _prove(settings: Settings, pool: str, console: Console) -> bool:
+    """Whether the journal gives the published facts, and the books are right."""
+    console.print("Proof by replay: the journal, folded again, compared with every published fact", style="bold")
+    replayed = _bourse(settings, "replay", "--verify")
+    console.print("\nAudit of the market: every posting, hold, order and trade, added up again by other code", style="bold")
+    audited = _bourse(settings, "audit", "--pool", pool)
+    return replayed == 0 and audited == 0
+
+
+def _tell_more(
+    settings: Settings, store: DemoStore, traders: tuple[Trader, ...], keys: Path, *, keep: bool, console: Console
+) -> None:
     bourse = _command()
     again = f"the dashboard is at {settings.dashboard_url}" if keep else "starts it again and prints the dashboard's address"
     lines = [f"export {_environment(settings)}", f"{bourse} up     # {again}", f'{bourse} sql "{EXAMPLE_QUERY}"']
     if example := store.example():
         lines.append(f"{bourse} explain {store.pool} {example[0]} {example[1]}     # why it got what it got")
+    if traders:
+        tenant = traders[0].tenant
+        order = f"{bourse} order sell {store.pool} +5 1000 --price 1500 --tenant {tenant} --key {_shown(keys / tenant)}.pem"
+        lines.append(f"{order}     # trade as it")
     console.print("\nWhere to look next (the data stay):", style="bold")
     for text in lines:
         console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
@@ -229,9 +286,11 @@ def _tell_more(settings: Settings, store: DemoStore, *, keep: bool, console: Con
 
 def _environment(settings: Settings) -> str:
     """What makes a shell's `bourse` mean this home."""
-    home = settings.home
-    shown = home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home
-    return f"BOURSE_HOME={shown}" + (" BOURSE_PORTS=auto" if settings.ports == "auto" else "")
+    return f"BOURSE_HOME={_shown(settings.home)}" + (" BOURSE_PORTS=auto" if settings.ports == "auto" else "")
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _command() -> str:

@@ -10,8 +10,9 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from infra.demo.trading import Met, Traded, Volume
 from streams.clickhouse import connect
-from streams.errors import Unavailable
+from streams.errors import Unavailable, UserError
 from streams.settings import Settings
 
 LANDING_S = 90.0
@@ -29,6 +30,9 @@ class Period:
     allocated: int
     used: int
     price: int
+    traded: int
+    traded_at: int
+    """Nanocredits per token on average, of trades of this period's tokens; 0 without any."""
 
     @property
     def utilisation(self) -> float:
@@ -96,11 +100,17 @@ class DemoStore:
         return int(rows[0][0])
 
     def periods(self, after: int) -> list[Period]:
-        """Closed periods of the pool after this one, oldest first."""
+        """Closed periods of the pool after this one, oldest first, all of whose facts have landed."""
         rows = self._query(
-            "SELECT period, formatDateTime(period_start, '%H:%i:%S'), capacity, allocated, used, price FROM periods"
-            " WHERE pool = {pool:String} AND period > {after:Int64} ORDER BY period",
+            "SELECT p.period, formatDateTime(p.period_start, '%H:%i:%S'), p.capacity, p.allocated, p.used, p.price,"
+            " toInt64(t.traded), toInt64(intDivOrZero(t.money, t.traded)) FROM periods AS p"
+            " LEFT JOIN (SELECT period, sum(toInt128(qty)) AS traded, sum(toInt128(qty) * price) AS money FROM trades"
+            " WHERE pool = {pool:String} GROUP BY period) AS t ON t.period = p.period"
+            " WHERE p.pool = {pool:String} AND p.period > {after:Int64} AND (p.partition, p.journal_offset) IN (SELECT q.partition,"
+            " q.journal_offset FROM periods AS q JOIN landed AS l ON l.partition = q.partition WHERE q.pool = {pool:String}"
+            " AND l.topic = {facts:String} AND q.journal_offset < l.journal_offset) ORDER BY p.period",
             after=after,
+            facts=self._settings.topic("facts"),
         )
         return [Period(*row) for row in rows]
 
@@ -145,6 +155,53 @@ class DemoStore:
                 return
             tell(f"{landed:,} of {expected:,} events landed, {counted:,} of {all_tokens:,} tokens counted into closed periods")
             time.sleep(LOOK_EVERY_S)
+
+    def bots_set(self) -> int:
+        """Settings of bots that hold, or have held, in the pool.
+
+        Raises:
+            UserError: some were refused.
+        """
+        refused = self._query(
+            "SELECT tenant, bot, reason, detail FROM bot_actions WHERE pool = {pool:String} AND action = 'rejected' LIMIT 1"
+        )
+        if refused:
+            tenant, bot, reason, detail = refused[0]
+            raise UserError(f"bot {bot} of {tenant} was refused: {reason}; {detail}")
+        return int(self._query("SELECT count() FROM bots WHERE pool = {pool:String}")[0][0])
+
+    def volume(self) -> Volume:
+        """All trades of the pool that have landed."""
+        rows = self._query(
+            "SELECT count(), toInt64(sum(qty)), toInt64(sum(toInt128(qty) * price)), min(price), max(price),"
+            " argMax(price, (journal_offset, fact_index, number)) FROM trades WHERE pool = {pool:String}"
+        )
+        return Volume(*rows[0])
+
+    def traded(self) -> list[Traded]:
+        """Everyone who traded, tenants by name and then the operator."""
+        rows = self._query(
+            "SELECT tenant, toInt64(sum(bought)), toInt64(sum(sold)), toInt64(sum(paid) - sum(refunded)), toInt64(sum(earned))"
+            " FROM positions WHERE pool = {pool:String} GROUP BY tenant ORDER BY tenant = '', tenant"
+        )
+        return [Traded(*row) for row in rows]
+
+    def busy_periods(self) -> range:
+        """Closed periods from the first to the last in which anything was used."""
+        rows = self._query("SELECT min(period), max(period) + 1 FROM periods WHERE pool = {pool:String} AND used > 0")
+        return range(*rows[0])
+
+    def met(self, periods: range) -> Met:
+        """How allocations, as they were, met what was used in these periods."""
+        bounds = {"first": periods.start, "behind": periods.stop}
+        where = "WHERE pool = {pool:String} AND period >= {first:Int64} AND period < {behind:Int64}"
+        found = Met(capacity=self._query(f"SELECT toInt64(sum(capacity)) FROM periods {where}", **bounds)[0][0])  # noqa: S608  ours
+        found.count(self._query(f"SELECT tenant, allocated, used FROM allocations {where}", **bounds))  # noqa: S608  ours
+        return found
+
+    def partition(self) -> int:
+        """Of the journal, in which the pool is."""
+        return int(self._query("SELECT any(partition) FROM periods WHERE pool = {pool:String}")[0][0])
 
     def example(self) -> tuple[int, str] | None:
         """(period, tenant) of the largest surplus in the latest period in which a bid won any."""

@@ -19,18 +19,21 @@ BAR = 20
 SPARK = "▁▂▃▄▅▆▇█"
 
 
-def live(pool: Mapping[str, Any] | None, tempers: Mapping[str, Temper], periods: Sequence[Period], told: str) -> RenderableType:
+def live(
+    pool: Mapping[str, Any] | None, tempers: Mapping[str, Temper], periods: Sequence[Period], told: Sequence[str]
+) -> RenderableType:
     """The table of the open period, under the pool's utilisation and over what was published.
 
     Args:
         pool: the engine's web view of the pool; None before it answers.
         tempers: how each tenant behaves.
         periods: closed so far.
-        told: the line below the table.
+        told: lines below the table.
     """
+    below = [Text(line, style="dim") for line in told]
     if pool is None:
-        return Group(Text("waiting for the engine"), Text(told, style="dim"))
-    return Group(_headline(pool), _utilisation(pool, periods), _table(pool, tempers), Text(told, style="dim"))
+        return Group(Text("waiting for the engine"), *below)
+    return Group(_headline(pool), _utilisation(pool, periods), _table(pool, tempers), *below)
 
 
 def _headline(pool: Mapping[str, Any]) -> Text:
@@ -62,7 +65,7 @@ def _table(pool: Mapping[str, Any], tempers: Mapping[str, Temper]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("tenant", no_wrap=True)
     table.add_column("habit", no_wrap=True, style="dim")
-    for name in ("base", "demand", "bid", "surplus", "allocated", "used", "charge"):
+    for name in ("base", "demand", "bid", "surplus", "traded", "allocated", "used", "charge"):
         table.add_column(name, justify="right", no_wrap=True)
     rows = pool["tenants"]
     shown = rows if len(rows) <= SHOWN_TENANTS else sorted(rows, key=lambda row: -row["allocated"])[:SHOWN_TENANTS]
@@ -72,20 +75,28 @@ def _table(pool: Mapping[str, Any], tempers: Mapping[str, Temper]) -> Table:
         table.add_row(
             Text(row["tenant"]),
             temper.habit if temper else "",
-            *(f"{row[name]:,}" for name in ("base", "demand", "bid", "surplus", "allocated")),
+            *(f"{row[name]:,}" for name in ("base", "demand", "bid", "surplus")),
+            _traded(row["bought"] - row["sold"]),
+            f"{row['allocated']:,}",
             Text(f"{row['used']:,}", style="red" if over else ""),
-            _credits(row["charge"]),
+            in_credits(row["charge"]),
         )
     if len(rows) > len(shown):
         table.add_row(Text(f"… and {len(rows) - len(shown):,} more", style="dim"))
     return table
 
 
+def _traded(net: int) -> Text:
+    """Bought less sold."""
+    return Text(f"{net:+,}" if net else "", style="green" if net > 0 else "yellow")
+
+
 def line(period: Period) -> str:
     """A closed period in one line."""
+    traded = f"traded {period.traded:,} at {period.traded_at:,}" if period.traded else "nothing traded"
     return (
         f"period {period.period} ({period.start} UTC): utilisation {period.utilisation:.0%}, used {period.used:,}, "
-        f"allocated {period.allocated:,} of {period.capacity:,} tokens, surplus price {period.price:,} nanocredits"
+        f"allocated {period.allocated:,} of {period.capacity:,} tokens, surplus at {period.price:,} nanocredits, {traded}"
     )
 
 
@@ -108,7 +119,10 @@ def sums(rows: Sequence[TenantSums]) -> Table:
         table.add_column(name, justify="right")
     for row in rows[:SHOWN_TENANTS]:
         table.add_row(
-            Text(row.tenant), *(f"{n:,}" for n in (row.published, row.landed, row.counted)), _credits(row.charge), _mark(row.exact)
+            Text(row.tenant),
+            *(f"{n:,}" for n in (row.published, row.landed, row.counted)),
+            in_credits(row.charge),
+            _mark(row.exact),
         )
     if rest := rows[SHOWN_TENANTS:]:
         exact = all(row.exact for row in rest)
@@ -117,7 +131,7 @@ def sums(rows: Sequence[TenantSums]) -> Table:
             f"{sum(row.published for row in rest):,}",
             f"{sum(row.landed for row in rest):,}",
             f"{sum(row.counted for row in rest):,}",
-            _credits(sum(row.charge for row in rest)),
+            in_credits(sum(row.charge for row in rest)),
             _mark(exact),
         )
     return table
@@ -127,5 +141,6 @@ def _mark(good: bool) -> Text:
     return Text("✓ exact", style="green") if good else Text("✗ differs", style="bold red")
 
 
-def _credits(nanocredits: int) -> str:
+def in_credits(nanocredits: int) -> str:
+    """For people."""
     return f"{nanocredits / 1e9:,.4f}"
