@@ -81,7 +81,7 @@ def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, s
     # Trades among tenants change nothing about the sum; what the operator sold of the surplus does.
     sold = int((tenants["bought"] - tenants["sold"]).sum())
     order = tenants.order()
-    takes_part = (tenants["version"] > 0) | (tenants["used"] > 0) | (tenants["requests"] > 0)
+    takes_part = np.logical_or.reduce([tenants[each] > 0 for each in ("version", "used", "requests", "bought", "sold")])
     rows = order[takes_part[order]]
     last = pool.last_tick(running.period)
     for chunk in _chunks(rows):

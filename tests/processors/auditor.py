@@ -283,7 +283,8 @@ class _Auditor:
                 shown[row["tenant"]] = row
         require(list(shown) == sorted(shown, key=str.encode), "order of tenants")
         users = {tenant for tenant, counted in pool.counted.items() if any(counted)}
-        require(set(shown) == set(pool.allocation) | users, "who takes part")
+        traders = {tenant for tenant, row in shown.items() if row["bought"] or row["sold"]}
+        require(set(shown) == set(pool.allocation) | users | traders, "who takes part")
         for tenant, row in shown.items():
             require([row.pop("used"), row.pop("requests")] == pool.counted.get(tenant, [0, 0]), f"used by {tenant}: {row}")
             nothing = dict.fromkeys(row, 0) | {"tenant": tenant, "budget_left": None, "rank": None}

@@ -1,4 +1,4 @@
-"""Orders and trades: what is held at every moment, who pays whom, fees, price improvement, self-trades. Checked after each record."""
+"""Orders and trades: what is held at every moment, who pays whom, fees, better prices, self-trades. Checked after each record."""
 
 import pytest
 from journal_world import of_kind
