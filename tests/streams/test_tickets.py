@@ -7,8 +7,10 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
+from journal_world import of_kind
 from market_world import MarketWorld, fresh
 
+from schemas.canonical import digest
 from schemas.fact import CHUNK_ROWS, Fact
 from schemas.market import CancelCommand, OrderCommand, ReduceCommand, ReplaceCommand, TenantCommand, TransferCommand, TurnedAway
 from schemas.market_facts import OrderEvents, Trades
@@ -128,6 +130,20 @@ def test_nobody_passes_off_a_rejection_as_ours() -> None:
     asyncio.run(scenario())
 
 
+def test_what_happens_to_the_order_later_is_no_answer() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        assert (await desk.do(OrderCommand, id="o", side="buy", qty=1, price=1, tif="GTD", expire=11_000)).status is Status.OPEN
+        cancel = desk.ask(CancelCommand, order="o")
+        ticket = desk.tickets.issue(cancel)
+        taken, *_ = desk.world.take(desk.ask(CancelCommand, order="another"))
+        desk.hear([taken.model_copy(update={"digest": digest(cancel)}), *desk.world.run(11, 11)])
+        with pytest.raises(NoAnswer):
+            await ticket.outcome(timedelta(seconds=0.01))
+
+    asyncio.run(scenario())
+
+
 def test_a_dropped_ticket_is_forgotten() -> None:
     async def scenario() -> None:
         desk = Desk()
@@ -151,7 +167,8 @@ def test_facts_are_taken_once_of_one_pool_and_of_the_kinds_asked_for() -> None:
     world.buy("b", 4, 6, id="b")
     world.run(11, 12)
     published = records(world, world.facts[before:])
-    again = [*published, *published[1:], (999, b"other", published[1][2]), (1000, b"llm", b"no avro"), (1001, b"llm", None)]
+    elsewhere = of_kind(world.facts, OrderEvents)[0].model_copy(update={"pool": "other", "journal_offset": 10**6})
+    again = [*published, *published[1:], (999, b"other", encode(elsewhere)), (1000, b"llm", b"no avro"), (1001, b"llm", None)]
 
     def read(since: int, tenant: str) -> list[OrderUpdate | TransferUpdate]:
         facts = Facts("llm", (OrderEvents,), lambda fact, offset: updates_of(tenant, fact, offset), since=since)
