@@ -27,13 +27,13 @@ def line(volume: Volume) -> str:
 
 
 def traded(volume: Volume, rows: Sequence[Traded], traders: Sequence[Trader], met: tuple[Met, Met]) -> Group:
-    """What each trader bought and sold, and how much of what it used was beyond its allocations: unmet, had nobody traded, and as it was.
+    """What each trader bought and sold, and how much of what it used was unmet, which is beyond its allocations.
 
     Args:
         volume: all trades.
         rows: of those who traded.
         traders: all that have bots.
-        met: without trading, and as it was.
+        met: had nobody traded, and as it was.
     """
     told = (
         f"{volume.trades:,} trades, {volume.tokens:,} tokens for {in_credits(volume.money)} credits: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,8 +41,21 @@ def test_a_trace_is_watched_counted_and_proved(tmp_path: Path) -> None:
     assert "✗" not in done.stdout
     assert "utilisation" in done.stdout, "a line for each closed period"
     assert "byte for byte" in done.stdout
+    assert "3 tenants trade, by 6 bots" in done.stdout
+    trades = re.search(r"^([\d,]+) trades, ([\d,]+) tokens for", done.stdout, re.MULTILINE)
+    assert trades is not None, "each tenant idles in some period and lacks tokens in another"
+    assert _numbers(done.stdout, "azure-00 sell idle + buy ahead")[:2] != [0, 0]
+    tokens = [_numbers(done.stdout, start) for start in ("used within allocations", "used beyond allocations (unmet demand)")]
+    assert [sum(column) for column in zip(*tokens, strict=True)][2] == 0, "trading moves tokens between the two"
+    assert "no account was overdrawn" in done.stdout, "the audit"
     assert "bourse explain demo " in done.stdout
     assert not processes.of_home(home), "a clean stop"
+
+
+def _numbers(text: str, start: str) -> list[int]:
+    """Whole numbers of the line that begins so, its spaces taken together."""
+    (line,) = (line for line in (" ".join(line.split()) for line in text.splitlines()) if line.startswith(start))
+    return [int(word.replace(",", "")) for word in line.removeprefix(start).split() if re.fullmatch(r"[+-]?[\d,]+", word)]
 
 
 def test_a_period_that_is_no_whole_number_of_ticks_is_refused_before_anything_starts(tmp_path: Path) -> None:
