@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from flask import Response, jsonify
 
-from dashboards.panels import PAGES, Page, Panel
+from dashboards.panels import PAGES, PANELS, Page, Panel
 from dashboards.store import Row, Store, StoreAway
 from streams.settings import Settings
 
 REFRESH_MS = 2000
+"""From one round of answers to the next question."""
+
+QUERIES_AT_ONCE = 3
 PERIODS = (30, 120, 720)
 """How many of the latest periods the charts show; with periods of a minute half an hour, two hours, half a day."""
 
@@ -44,9 +48,7 @@ def build_app(settings: Settings) -> Dash:
     _show_page(app)
     _fill_selector(app, store)
     _fill_instruments(app, store)
-    for page in PAGES:
-        for panel in page.panels:
-            _fill_panel(app, store, page, panel)
+    _fill_panels(app, store)
     return app
 
 
@@ -197,23 +199,36 @@ def _present(rows: Sequence[Row]) -> int | None:
     return next((row["period"] for row in rows if row["ahead"] >= 0), rows[-1]["period"] if rows else None)
 
 
-def _fill_panel(app: Dash, store: Store, page: Page, panel: Panel) -> None:
-    chosen = Input("delivery", "data") if page.path == "/market" else Input("periods", "value")
+def _fill_panels(app: Dash, store: Store) -> None:
+    """All panels in one round: a browser drops the answer to a question that it has asked again meanwhile.
+
+    So the next round is not asked for before the last one is answered: a slow ClickHouse makes figures come late, not never.
+    """
+    workers = ThreadPoolExecutor(QUERIES_AT_ONCE, thread_name_prefix="panel")
 
     @app.callback(
-        Output(panel.name, "figure" if panel.is_figure else "children"),
+        *(Output(panel.name, "figure" if panel.is_figure else "children") for panel in PANELS),
         Input("refresh", "n_intervals"),
         Input("pool", "value"),
-        chosen,
+        Input("periods", "value"),
+        Input("delivery", "data"),
         Input("where", "pathname"),
+        running=[(Output("refresh", "disabled"), True, False)],
     )
-    def fill(_n: int | None, pool: str | None, stretch: int | None, pathname: str | None) -> Any:
-        """The panel, drawn anew; as it was while ClickHouse is away, which the banner tells."""
-        if _shown(pathname) is not page:
-            return no_update
-        try:
-            known = pool and stretch is not None
-            rows = store.query(panel.name, pool=pool, periods=stretch, instrument=stretch) if known else []
-        except StoreAway:
-            return no_update
-        return panel.kind.draw(rows)
+    def fill(_n: int | None, pool: str | None, periods: int, delivery: int | None, pathname: str | None) -> Sequence[Any]:
+        """The panels of the page that is shown, drawn anew."""
+        shown = _shown(pathname)
+        known = pool is not None and (delivery is not None or shown.path != "/market")
+        asked = {"pool": pool, "periods": periods, "instrument": delivery}
+        drawn = workers.map(
+            lambda panel: _drawn(store, panel, asked if known else None) if panel in shown.panels else no_update, PANELS
+        )
+        return list(drawn)
+
+
+def _drawn(store: Store, panel: Panel, asked: Mapping[str, Any] | None) -> Any:
+    """A panel; empty if there is nothing to ask for; as it was while ClickHouse is away, which the banner tells."""
+    try:
+        return panel.kind.draw(store.query(panel.name, **asked) if asked else [])
+    except StoreAway:
+        return no_update

@@ -104,13 +104,15 @@ MARKET: tuple[Panel, ...] = (
             (
                 Tile(
                     "last_price",
-                    "Last price",
-                    "nanocredits/token",
+                    "Last price, nanocredits/token",
+                    "",
                     formats.price,
                     "average {average} · {phase}",
                     {"average": formats.price, "phase": str},
                 ),
-                Tile("best_bid", "Best bid", "nanocredits/token", formats.price, "{bid} tokens asked for", {"bid": formats.tokens}),
+                Tile(
+                    "best_bid", "Best bid, nanocredits/token", "", formats.price, "{bid} tokens asked for", {"bid": formats.tokens}
+                ),
                 Tile(
                     "best_ask",
                     "Best ask",
@@ -127,23 +129,6 @@ MARKET: tuple[Panel, ...] = (
     ),
     Panel("candles", "Price and volume", "by minute", Candles(NOT_TRADED)),
     Panel("depth", "Depth", "open orders now", Depth("No order is open")),
-    Panel(
-        "trades",
-        "Trades",
-        "the 100 latest",
-        Table(
-            (
-                Column("time", "Time", "UTC", formats.clock_time),
-                Column("price", "Price", "nanocredits/token", formats.price, colour_of="taker"),
-                Column("qty", "Traded", "tokens", formats.tokens),
-                Column("value", "Value", "credits", formats.credits_of),
-                Column("buyer", "Buyer"),
-                Column("seller", "Seller"),
-                Column("taker", "Taker"),
-            ),
-            NOT_TRADED,
-        ),
-    ),
     Panel(
         "positions",
         "Positions",
@@ -163,6 +148,23 @@ MARKET: tuple[Panel, ...] = (
                 _tokens_column("shortfall", "Short"),
             ),
             "Nobody has an order or a position in this instrument",
+        ),
+    ),
+    Panel(
+        "trades",
+        "Trades",
+        "the 100 latest",
+        Table(
+            (
+                Column("time", "Time", "UTC", formats.clock_time),
+                Column("price", "Price", "nanocredits/token", formats.price, colour_of="taker"),
+                Column("qty", "Traded", "tokens", formats.tokens),
+                Column("value", "Value", "credits", formats.credits_of),
+                Column("buyer", "Buyer"),
+                Column("seller", "Seller"),
+                Column("taker", "Taker"),
+            ),
+            NOT_TRADED,
         ),
     ),
 )

@@ -25,10 +25,15 @@ TENANTS = [f"t{i:02d}" for i in range(12)]
 CAPACITY = 10_000
 
 
-@pytest.fixture
-def settings(clickhouse: str, tmp_path: Path) -> Iterator[Settings]:
+@pytest.fixture(scope="module")
+def settings(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """With empty tables."""
+    yield from made(clickhouse, tmp_path_factory.mktemp("home"))
+
+
+def made(clickhouse: str, home: Path) -> Iterator[Settings]:
     database = f"d{uuid.uuid4().hex}"
-    chosen = Settings(home=tmp_path, clickhouse=clickhouse, clickhouse_database=database)
+    chosen = Settings(home=home, clickhouse=clickhouse, clickhouse_database=database)
     client = connect(chosen)
     for sql in setup_statements(database):
         client.command(sql)
@@ -37,14 +42,19 @@ def settings(clickhouse: str, tmp_path: Path) -> Iterator[Settings]:
     client.close()
 
 
-@pytest.fixture
-def filled(settings: Settings) -> Settings:
+@pytest.fixture(scope="module")
+def filled(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Forty periods of pool `p`, three of pool `q`. Tenant i of pool p is allocated 10·(i + 1) tokens and uses one more."""
+    for settings in made(clickhouse, tmp_path_factory.mktemp("home")):
+        fill(settings)
+        yield settings
+
+
+def fill(settings: Settings) -> None:
     client = connect(settings)
     for pool, periods in (("p", 40), ("q", 3)):
         insert(client, settings, "periods", [period_row(pool, n) for n in range(periods)])
         insert(client, settings, "allocations", [allocation_row(pool, n, i) for n in range(periods) for i in range(len(TENANTS))])
-    return settings
 
 
 def insert(client: Client, settings: Settings, name: str, rows: list[dict[str, Any]]) -> None:
@@ -99,7 +109,7 @@ def allocation_row(pool: str, n: int, i: int) -> dict[str, Any]:
 def ask(settings: Settings, output: str, **inputs: Any) -> Any:
     """The answer of a callback as a browser gets it: `ask(settings, "pool.options", pool=None)`."""
     app = build_app(settings)
-    (key,) = (key for key in app.callback_map if output in key)
+    (key,) = (key for key in app.callback_map if f".{output}." in f".{key}.")
     told = app.callback_map[key]
     state = {
         "refresh.n_intervals": 1,
