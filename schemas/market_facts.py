@@ -15,6 +15,11 @@ from schemas.trading import OrderType, SelfTrade, Side, TimeInForce
 from schemas.units import EventId, Label, Money, Number, Period, PerRow, Store, TenantId, Text, Time, TokenSum, Unit
 
 Signed64 = Annotated[int, Unit("tokens"), Store("Int64", "T64, ZSTD(1)")]
+SignedMoney = Annotated[int, Unit("nanocredits"), Store("Int64", "T64, ZSTD(1)")]
+"""Of what was refused, and may be any nonsense."""
+
+Party = Annotated[str, Unit("id of the tenant"), Store("String")]
+"""Who trades: a tenant, or (empty) the operator."""
 
 
 class OrderEventKind(StrEnum):
@@ -34,9 +39,10 @@ class CommandTaken(Fact):
 
     KIND: ClassVar[str] = "command_taken"
 
-    tenant: TenantId
+    tenant: Annotated[str, Unit("id of the tenant"), Store("String")]
+    """As far as it could be read, like the command's id."""
     command: Label
-    command_id: EventId
+    command_id: Annotated[str, Unit("id, unique within its source"), Store("String")]
     digest: Annotated[str, Unit("BLAKE2b-128 of what was signed and the signature, hex"), Store("String")]
     key: PublicKey | None
     seq: Number | None
@@ -120,8 +126,8 @@ class Trades(Fact):
     time: Time
     """Of the tick before the record that led to it."""
     number: Annotated[list[Number], PerRow()]
-    buyer: Annotated[list[TenantId], PerRow()]
-    seller: Annotated[list[TenantId], PerRow()]
+    buyer: Annotated[list[Party], PerRow()]
+    seller: Annotated[list[Party], PerRow()]
     buy_order: Annotated[list[Annotated[str, Unit("id of the buyer's order"), Store("String")]], PerRow()]
     sell_order: Annotated[list[Annotated[str, Unit("id of the seller's order"), Store("String")]], PerRow()]
     taker: Annotated[list[Annotated[str, Unit("buy, sell, or auction"), Store("LowCardinality(String)")]], PerRow()]
@@ -144,8 +150,8 @@ class Settlements(Fact):
     kind: Label
     """"delivered" (the present period) or "secured" (a forward one: delivered when it opens)."""
     number: Annotated[list[Number], PerRow()]
-    buyer: Annotated[list[TenantId], PerRow()]
-    seller: Annotated[list[TenantId], PerRow()]
+    buyer: Annotated[list[Party], PerRow()]
+    seller: Annotated[list[Party], PerRow()]
     tokens: Annotated[list[TokenSum], PerRow()]
     paid: Annotated[list[Money], PerRow()]
     """What the buyer paid, its fee included."""
@@ -163,7 +169,7 @@ class Deliveries(Fact):
     )
 
     period: Period
-    tenant: Annotated[list[TenantId], PerRow()]
+    tenant: Annotated[list[Party], PerRow()]
     bought: Annotated[list[TokenSum], PerRow()]
     sold: Annotated[list[TokenSum], PerRow()]
     received: Annotated[list[TokenSum], PerRow()]
@@ -201,10 +207,10 @@ class TransferEvents(Fact):
     to: Annotated[list[TenantId], PerRow()]
     transfer_id: Annotated[list[EventId], PerRow()]
     event: Annotated[list[Annotated[TransferEventKind, Unit("what happened"), Store("LowCardinality(String)")]], PerRow()]
-    tokens: Annotated[list[TokenSum], PerRow()]
-    money: Annotated[list[Money], PerRow()]
-    for_tokens: Annotated[list[TokenSum], PerRow()]
-    for_money: Annotated[list[Money], PerRow()]
+    tokens: Annotated[list[Signed64], PerRow()]
+    money: Annotated[list[SignedMoney], PerRow()]
+    for_tokens: Annotated[list[Signed64], PerRow()]
+    for_money: Annotated[list[SignedMoney], PerRow()]
     reason: Annotated[
         list[Annotated[str, Unit("why it was rejected, or an offer ended"), Store("LowCardinality(String)")]], PerRow()
     ]
