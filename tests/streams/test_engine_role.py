@@ -85,6 +85,20 @@ def own(engine: Engine) -> dict[TP, int]:
     return asyncio.run(engine.assigned({JOURNAL: Committed(None)}))
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """How long facts are collected depends on the machine; here only their size counts."""
+    monkeypatch.setattr(role_module, "PORTION_S", 3600.0)
+
+
+def test_facts_wait_no_longer_than_their_time(engine, world, sent, monkeypatch):
+    monkeypatch.setattr(role_module, "PORTION_S", 0.0)
+    own(engine)
+    asyncio.run(engine.take(batch(world)))
+    assert sent.values == [encode(fact) for fact in world.facts]
+    assert all(len({decode(record.value).journal_offset for record in call}) <= 1 for call in sent)
+
+
 @pytest.mark.parametrize("portion", [1, 500, role_module.PORTION_BYTES])
 def test_facts_are_sent_in_their_order_in_portions(engine, world, sent, monkeypatch, portion):
     monkeypatch.setattr(role_module, "PORTION_BYTES", portion)
