@@ -84,6 +84,7 @@ CAPACITY: tuple[Panel, ...] = (
                 _tokens_column("demand", "Demand"),
                 _tokens_column("bid", "Bid"),
                 _tokens_column("surplus", "Surplus"),
+                _tokens_column("traded", "Traded"),
                 _tokens_column("allocated", "Allocated"),
                 _tokens_column("used", "Used", bar_of="allocated"),
                 Column("charge", "Charge", "credits", formats.credits_of),
@@ -93,6 +94,7 @@ CAPACITY: tuple[Panel, ...] = (
     ),
 )
 
+PRICE = "nanocredits/token"
 NOT_TRADED = "Nobody has traded this instrument yet"
 
 MARKET: tuple[Panel, ...] = (
@@ -102,28 +104,19 @@ MARKET: tuple[Panel, ...] = (
         "",
         Tiles(
             (
-                Tile(
-                    "last_price",
-                    "Last price, nanocredits/token",
-                    "",
-                    formats.price,
-                    "average {average} · {phase}",
-                    {"average": formats.price, "phase": str},
-                ),
-                Tile(
-                    "best_bid", "Best bid, nanocredits/token", "", formats.price, "{bid} tokens asked for", {"bid": formats.tokens}
-                ),
-                Tile(
-                    "best_ask",
-                    "Best ask",
-                    "nanocredits/token",
-                    formats.price,
-                    "{offered} tokens offered",
-                    {"offered": formats.tokens},
-                ),
+                Tile("last_price", "Last price", "", formats.price, f"{PRICE} · average {{average}}", {"average": formats.price}),
+                Tile("best_bid", "Best bid", "", formats.price, f"{PRICE} · {{bid}} tokens", {"bid": formats.tokens}),
+                Tile("best_ask", "Best ask", "", formats.price, f"{PRICE} · {{offered}} tokens", {"offered": formats.tokens}),
                 Tile("volume", "Volume", "tokens", formats.tokens, "in {trades} trades", {"trades": formats.tokens}),
                 Tile("value", "Traded for", "credits", formats.credits_of, "fees {fees} credits", {"fees": formats.credits_of}),
-                Tile("orders", "Open orders", "", formats.tokens, "of {tenants} tenants", {"tenants": formats.tokens}),
+                Tile(
+                    "orders",
+                    "Open orders",
+                    "",
+                    formats.tokens,
+                    "of {tenants} tenants · {phase}",
+                    {"tenants": formats.tokens, "phase": str},
+                ),
             )
         ),
     ),

@@ -5,6 +5,7 @@ SELECT
     demand,
     bid,
     surplus,
+    bought - sold AS traded,
     allocated,
     used,
     charge / 1e9 AS charge,
