@@ -79,8 +79,10 @@ def _follow_schedule(desk: Desk, present: int) -> Iterator[Fact]:
 def _steer(desk: Desk, view: View, wanted: list[Want]) -> Iterator[Fact]:
     """What stands becomes what is wanted, with as few changes as that takes."""
     wants = [allowed for want in wanted if (allowed := _allowed(desk, view, want)) is not None]
-    # First on both sides: a new bid must not meet the offer that is about to go.
-    yield from desk.take_back(view, [part for side in Side for part in _too_much(desk, view, side, wants)])
+    stands = view.orders()
+    if stands:
+        # First on both sides: a new bid must not meet the offer that is about to go.
+        yield from desk.take_back(view, [part for side in Side for part in _too_much(desk, view, wants, stands, side)])
     for want in wants:
         yield from _top_up(desk, view, want, view.open(want.side))
 
@@ -104,9 +106,9 @@ def _allowed(desk: Desk, view: View, want: Want) -> Want | None:
     return allowed
 
 
-def _too_much(desk: Desk, view: View, side: Side, wants: list[Want]) -> Iterator[tuple[Order, int]]:
+def _too_much(desk: Desk, view: View, wants: list[Want], stands: list[Order], side: Side) -> Iterator[tuple[Order, int]]:
     """(order, tokens) to take back of one side: what is not wanted, what is off, and of the rest what is too much, newest first."""
-    orders = view.orders(side)
+    orders = [order for order in stands if order.side is side]
     want = next((want for want in wants if want.side is side), None)
     if want is None:
         yield from ((order, order.open) for order in orders)

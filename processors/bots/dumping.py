@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
 from typing import Any
 
 from processors.bots.settings import Condition, Settings
@@ -22,7 +22,7 @@ def dump_bots(bots: Bots) -> Iterator[Row]:
     """A row for each bot, in the byte order of (tenant, name), and one for whose turn is next."""
     for bot in bots.all():
         turn = [bot.turn_ms, bot.turn_period, bot.placed_ms, bot.spent, bot.window, bot.reason, bot.about]
-        yield ["bot", bot.tenant, astuple(bot.settings), *turn]
+        yield ["bot", bot.tenant, [getattr(bot.settings, name) for name in _NAMES], *turn]
     if bots.resume is not None:
         yield ["resume", *bots.resume]
 

@@ -30,8 +30,7 @@ def decide_bots(state: PartitionState, stamp: Stamp) -> Iterator[Fact]:
 
 
 def _let_act(state: PartitionState, pool: PoolState, opened: OpenPeriod, stamp: Stamp) -> Iterator[Fact]:
-    bots = pool.market.bots
-    used = pool.tenants["used"]
+    bots, slots, used, now_ms = pool.market.bots, pool.tenants.slots, pool.tenants["used"], state.now_ms
     rows: list[ActionRow] = []
     actions = 0
     resume: Known | None = None
@@ -40,7 +39,8 @@ def _let_act(state: PartitionState, pool: PoolState, opened: OpenPeriod, stamp: 
         if actions >= MOST_ACTIONS:
             resume = bot.known
             break
-        if naps(bot.nap, bots.changes, bot.tenant, used[pool.tenants.slots[bot.tenant]], state.now_ms):
+        nap = bot.nap
+        if nap is not None and naps(nap, bots.changes, bot.tenant, used.item(slots[bot.tenant]), now_ms):
             continue
         desk = Desk(state, pool, bot, stamp)
         bot.nap = None
@@ -50,7 +50,7 @@ def _let_act(state: PartitionState, pool: PoolState, opened: OpenPeriod, stamp: 
         if not desk.rows and not desk.restless:
             bot.nap = _nap(state, pool, bot, opened.period)
     if rows or resume != bots.resume:
-        yield from _told(pool, state.now_ms, rows, resume, stamp)
+        yield from _told(pool, now_ms, rows, resume, stamp)
 
 
 def _nap(state: PartitionState, pool: PoolState, bot: Bot, present: int) -> Nap:

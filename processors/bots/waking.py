@@ -75,8 +75,6 @@ def notice(changes: Changes, fact: Fact) -> None:
         case Postings():
             owners = {*fact.debit_account, *fact.credit_account}
             changes.of_tenants(tenant for tenant in map(tenant_of, owners) if tenant is not None)
-        case TransferEvents():
-            changes.of_tenants((*fact.tenant, *fact.to))
         case BookPhase():
             changes.of_tenants(())
             changes.periods[fact.period] = changes.count
@@ -86,20 +84,30 @@ def notice(changes: Changes, fact: Fact) -> None:
             changes.of_everything()
 
 
-# Of a trade, the order events before it name both sides. What is used, a nap compares itself. What a bot did is no input of it.
-_NOTHING_READ = (Trades, Settlements, UsageCounted, BotActed, BotSet, CommandTaken, CommandRefused, KeySet, Forecasts)
+# Of a trade, the order events before it name both sides, of a transfer the postings after it. What is used, a nap compares itself.
+# What a bot did is no input of it.
+_NOTHING_READ = (
+    Trades,
+    Settlements,
+    TransferEvents,
+    UsageCounted,
+    BotActed,
+    BotSet,
+    CommandTaken,
+    CommandRefused,
+    KeySet,
+    Forecasts,
+)
 
 
-def naps(nap: Nap | None, changes: Changes, tenant: str, used: int, now_ms: int) -> bool:
+def naps(nap: Nap, changes: Changes, tenant: str, used: int, now_ms: int) -> bool:
     """Whether nothing that the bot's last evaluation read has changed since."""
-    if nap is None or changes.everything > nap.since or now_ms >= nap.until_ms:
+    since, until_ms, used_then, periods = nap
+    if changes.everything > since or now_ms >= until_ms or changes.tenants.get(tenant, 0) > since:
         return False
-    if changes.tenants.get(tenant, 0) > nap.since or nap.used not in {None, used}:
+    if used_then is not None and used_then != used:
         return False
-    if nap.periods is None:
-        return True
-    first, last = nap.periods
-    return all(changes.periods.get(period, 0) <= nap.since for period in range(first, last + 1))
+    return periods is None or all(changes.periods.get(period, 0) <= since for period in range(periods[0], periods[1] + 1))
 
 
 def reads_used(settings: Settings) -> bool:
