@@ -29,6 +29,9 @@ MAX_MESSAGE_BYTES = INPUT_BYTES
 """Largest message the producer takes: what the topics take. An event larger than Settings.max_event_bytes must still reach its
 topic, so that it becomes a dead letter instead of an error that only its publisher sees."""
 
+TELL_EVERY_S = 10.0
+"""A broker that is away is tried many times a second; so often it is told."""
+
 POLL_S = 0.1
 """How long the delivery thread waits for acknowledgements before it looks whether it shall end."""
 
@@ -117,6 +120,7 @@ class Outbox(Generic[Item]):
         self._undelivered: list[Undelivered[Item]] = []
         self._handed_back = 0
         self._trouble = ""
+        self._tell_again = 0.0
         self._closed = False
         self._producer = Producer(
             {
@@ -132,9 +136,8 @@ class Outbox(Generic[Item]):
                 "queue.buffering.max.messages": max_pending,
                 "queue.buffering.max.kbytes": 1 << 20,
                 "reconnect.backoff.max.ms": 1000,
-                "log_level": 4,  # warnings; librdkafka's notices of what it retries are no news to a program's log
+                "log_level": 0,  # librdkafka tells twenty times a second that a broker is away; `_on_error` does it now and then
                 "error_cb": self._on_error,
-                "logger": log,
             }
         )
         # Acknowledgements must be seen while the caller does something else, or an awaiting task would never wake.
@@ -299,6 +302,10 @@ class Outbox(Generic[Item]):
 
     def _on_error(self, error: KafkaError) -> None:
         self._trouble = _told(error)
+        now = time.monotonic()
+        if now >= self._tell_again:
+            self._tell_again = now + TELL_EVERY_S
+            log.warning("Kafka: %s", self._trouble)
 
     def _why_full(self) -> str:
         state = self.delivered()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -52,6 +53,7 @@ class Tail(Generic[Item]):
 
     def __init__(self, settings: Settings, topic: str, key: str, found: Found[Item]) -> None:
         self._topic = topic
+        self._servers = settings.kafka_bootstrap
         self._key = key
         self._found = found
         self._arrived: asyncio.Queue[list[Item | CaughtUp] | BaseException] = asyncio.Queue()
@@ -119,14 +121,22 @@ class Tail(Generic[Item]):
 
     def _partition(self) -> tuple[int, int, int]:
         """Number, first offset and end of the key's partition."""
-        try:
-            found = self._consumer.list_topics(self._topic, ANSWER_S).topics[self._topic]
-            if found.error is not None:
-                raise Unavailable(f"topic {self._topic}: {found.error.str()}")
-            number = home_partition(self._key.encode(), len(found.partitions))
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=ANSWER_S)
-        except KafkaException as silent:
-            raise Unavailable(f"Kafka does not answer: {silent.args[0].str()}") from silent
+        deadline = time.monotonic() + ANSWER_S
+        while True:
+            try:
+                return self._look()
+            except KafkaException as silent:
+                error: KafkaError = silent.args[0]
+                if not error.retriable() or time.monotonic() > deadline:
+                    raise Unavailable(f"Kafka at {self._servers} does not answer: {error.str()}") from silent
+                time.sleep(POLL_S)  # a broker that has just started, or a leader that changes; this is a thread of its own
+
+    def _look(self) -> tuple[int, int, int]:
+        found = self._consumer.list_topics(self._topic, ANSWER_S).topics[self._topic]
+        if found.error is not None:
+            raise Unavailable(f"topic {self._topic}: {found.error.str()}")
+        number = home_partition(self._key.encode(), len(found.partitions))
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=ANSWER_S)
         return number, low, high
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:

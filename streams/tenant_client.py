@@ -20,6 +20,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from streams.building import InvalidEvent, validated
 from streams.codecs import encode
 from streams.errors import BadInput
 from streams.market_reader import MarketReader
-from streams.outbox import Delivered, Letter, Outbox, Undelivered, UndeliveredError
+from streams.outbox import Delivered, Letter, Outbox, PublishFailed, Undelivered, UndeliveredError
 from streams.sequence import SequenceFile, beside
 from streams.settings import Settings
 from streams.signatures import read_private_key, sign
@@ -90,9 +91,16 @@ class TenantClient(MarketReader):
         path = settings.key if key is None else Path(key)
         self._key = None if path is None else read_private_key(path)
         self._sequence = None if path is None else SequenceFile(beside(path))
-        self._outbox: Outbox[TenantCommand] = Outbox(
-            settings, max_pending=max_pending, max_wait=max_wait, delivery_timeout=delivery_timeout, linger_ms=0
+        self._new_outbox = partial(
+            Outbox[TenantCommand],
+            settings,
+            max_pending=max_pending,
+            max_wait=max_wait,
+            delivery_timeout=delivery_timeout,
+            linger_ms=0,
         )
+        self._outbox: Outbox[TenantCommand] | None = None
+        self._closed = False
         self._tickets = Tickets(named)
         self._turn = asyncio.Lock()
         self._answers: asyncio.Task[None] | None = None
@@ -161,13 +169,12 @@ class TenantClient(MarketReader):
             raise InvalidEvent(
                 f"tenant, pool: {command.tenant!r}, {command.pool!r}; this client is {self.tenant!r} in {self.pool!r}"
             )
-        await self.open()
-        self._listen()
+        outbox = await self._connected()
         async with self._turn:  # in this order the engine must see the sequence
             signed = command if self._key is None else sign(command.model_copy(update={"seq": await self._draw()}), self._key)
             ticket = self._tickets.issue(signed)
             letter = Letter(self.settings.topic("orders"), self.pool.encode(), encode(signed))
-            sent = await self._outbox.hand_over(letter, signed)
+            sent = await outbox.hand_over(letter, signed)
         reason = await sent
         if reason is not None:
             raise UndeliveredError([Undelivered[object](signed, reason)])
@@ -228,7 +235,7 @@ class TenantClient(MarketReader):
 
     def delivered(self) -> Delivered:
         """How many commands were acknowledged, failed, or are on their way."""
-        return self._outbox.delivered()
+        return Delivered(0, 0, 0) if self._outbox is None else self._outbox.delivered()
 
     async def close(self, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109  passed on to the producer
         """Waits for what is on its way, ends all iterators, and gives back the key; safe to call twice.
@@ -237,8 +244,10 @@ class TenantClient(MarketReader):
             timeout: after which commands that are still on their way are given up; default: as long as they are tried. Either way
                 the call that sent a command raises when it failed.
         """
+        self._closed = True
         try:
-            await asyncio.to_thread(self._outbox.close, timeout)
+            if self._outbox is not None:
+                await asyncio.to_thread(self._outbox.close, timeout)
         finally:
             if self._answers is not None:
                 self._answers.cancel()
@@ -248,10 +257,16 @@ class TenantClient(MarketReader):
             if self._sequence is not None:
                 self._sequence.close()
 
-    def _listen(self) -> None:
-        """Outcomes are looked for from where the client was opened on, so that none can be missed."""
+    async def _connected(self) -> Outbox[TenantCommand]:
+        """The way to Kafka. Outcomes are looked for from where the client was opened on, so that none can be missed."""
+        if self._closed:
+            raise PublishFailed("the client is closed")
+        await self.open()
         if self._answers is None or self._answers.done():
             self._answers = asyncio.create_task(self._take_answers())
+        if self._outbox is None:  # only now: where no broker answers, `open` has said so
+            self._outbox = self._new_outbox()
+        return self._outbox
 
     async def _take_answers(self) -> None:
         async for fact, offset in self._facts(KINDS, lambda *decided: (decided,), None):

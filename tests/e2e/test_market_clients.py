@@ -28,6 +28,7 @@ from schemas.market import DepositCommand, KeyCommand, OrderCommand
 from schemas.market_facts import OrderEventKind
 from schemas.outputs import Depth, Limit, output_key
 from schemas.published import Policy, PoolCommand, ProfileCommand
+from streams import tailing, tenant_state
 from streams.client import CommandPublisher, TenantClient
 from streams.codecs import decode, encode
 from streams.partitioning import home_partition
@@ -44,7 +45,7 @@ TENANTS = ("ann", "bob", "cyd", "dee")
 BASE, MONEY = 1_000, 10**9
 AHEAD = 20
 """Periods of four seconds."""
-SOON_S = 30.0
+SOON_S = 60.0
 
 Item = TypeVar("Item")
 
@@ -376,6 +377,23 @@ def test_what_cannot_be_is_one_line(bourse: Callable[..., Said], arguments: tupl
     assert not Path("x.key").exists()
 
 
+def test_without_a_broker_or_an_engine_it_is_one_line_too(monkeypatch: pytest.MonkeyPatch, bourse: Callable[..., Said]) -> None:
+    monkeypatch.setattr(tailing, "ANSWER_S", 0.5)
+    monkeypatch.setattr(tenant_state, "PATIENCE", timedelta(seconds=0.5))
+    for command in (
+        ("order", "buy", POOL, "1", "5", "--price", "1"),
+        ("deposit", POOL, "ann", "5"),
+        ("depth", POOL, "1", "--once"),
+    ):
+        answer = bourse(*command, kafka="127.0.0.1:9", tenant="ann")
+        assert (answer.code, answer.out) == (1, "")
+        assert answer.err.startswith("bourse: Kafka at 127.0.0.1:9 does not answer: ")
+        assert answer.err.count("\n") == 1
+    answer = bourse("account", POOL, tenant="ann", home="/nowhere", engine_web_port=9)
+    assert (answer.code, answer.err.count("\n")) == (1, 1)
+    assert answer.err.startswith("bourse: the engine at http://127.0.0.1:9 does not answer")
+
+
 def test_trades_are_shown_from_the_past_on_and_live(market: Market) -> None:
     """By a process of its own, which is interrupted as by a person."""
     period = market.present() + AHEAD + 4
@@ -390,7 +408,7 @@ def test_trades_are_shown_from_the_past_on_and_live(market: Market) -> None:
     environment = {**os.environ, **market.system.settings.as_environment()}
     command = [sys.executable, "-m", "infra.cli", "trades", POOL, "--period", str(period), "--json"]
     root = Path(__file__).parents[2]
-    once = subprocess.run([*command, "--once"], env=environment, cwd=root, capture_output=True, text=True, check=True, timeout=60)
+    once = subprocess.run([*command, "--once"], env=environment, cwd=root, capture_output=True, text=True, check=True, timeout=120)
     assert [json.loads(line)["price"] for line in once.stdout.splitlines()] == [11]
     with subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True) as live:
         assert live.stdout is not None
@@ -399,7 +417,7 @@ def test_trades_are_shown_from_the_past_on_and_live(market: Market) -> None:
         asyncio.run(trade(13))
         assert [json.loads(live.stdout.readline())["price"] for _ in range(2)] == [12, 13]
         live.send_signal(signal.SIGINT)
-        assert live.wait(30) == 0
+        assert live.wait(60) == 0
 
 
 def test_the_example_bot_trades(market: Market) -> None:
@@ -407,7 +425,7 @@ def test_the_example_bot_trades(market: Market) -> None:
     environment |= {"BOURSE_TENANT": "dee", "BOURSE_KEY": str(market.keys / "dee.key")}
     command = [sys.executable, "-m", "infra.demo.example_bot", POOL, "--sell-at", "900", "--buy-at", "1500", "--periods", "1"]
     told = subprocess.run(
-        command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=60
+        command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=120
     ).stdout
     assert f"accepted: sell {BASE:,} at 900, {BASE:,} open" in told
 
