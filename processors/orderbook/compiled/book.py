@@ -88,7 +88,7 @@ class CompiledBook:
             batch = self._book._replace(ops=ops, events=np.empty((room, EVENT_COLUMNS), np.int64))
             before = done
             done, status = run(batch, done)
-            told = batch.events[: int(batch.numbers[WRITTEN])]
+            told = batch.events[: batch.numbers[WRITTEN] // EVENT_COLUMNS]
             told[:, EVENT_OP] += first
             parts.append(told)
             if status == BROKEN:

@@ -1,6 +1,6 @@
 """Why an operation is refused, in the order of ../checks.py, which says more. FINE or a row of codes.REFUSALS."""
 
-from processors.orderbook.compiled.jit import jit
+from processors.orderbook.compiled.jit import inlined, jit
 from processors.orderbook.compiled.layout import (
     ACCT,
     AUCTION,
@@ -45,17 +45,17 @@ from processors.orderbook.compiled.layout import (
     TIMED_OUT,
     UNKNOWN_TIF,
 )
-from processors.orderbook.compiled.state import Arrays
+from processors.orderbook.compiled.memory import Book
 
 
-@jit
-def refused_new(book: Arrays, at: int) -> int:  # noqa: PLR0911  one return for each reason, in the order of the spec
+@inlined
+def refused_new(book: Book, at: int) -> int:  # noqa: PLR0911  one return for each reason, in the order of the spec
     """Why a new order is refused, whatever it would meet."""
     ops, numbers = book.ops, book.numbers
-    style = ops[at, OP_STYLE]
+    style = ops[at + OP_STYLE]
     if numbers[CLOSED]:
         return REFUSED_CLOSED
-    if book.slots[ops[at, OP_ID]] != NEVER:
+    if book.slots[ops[at + OP_ID]] != NEVER:
         return REFUSED_DUPLICATE
     if _bad_qty(book, at):
         return REFUSED_QTY
@@ -64,7 +64,7 @@ def refused_new(book: Arrays, at: int) -> int:  # noqa: PLR0911  one return for 
     refused = _contradiction(style)
     if refused != FINE:
         return refused
-    if style & TIF == GTD and numbers[HAS_NOW] and ops[at, OP_EXPIRE] <= numbers[NOW]:
+    if style & TIF == GTD and numbers[HAS_NOW] and ops[at + OP_EXPIRE] <= numbers[NOW]:
         return REFUSED_EXPIRED
     if numbers[PHASE] == AUCTION:
         return _not_in_auction(style)
@@ -72,20 +72,20 @@ def refused_new(book: Arrays, at: int) -> int:  # noqa: PLR0911  one return for 
 
 
 @jit
-def refused_change(book: Arrays, at: int) -> int:
+def refused_change(book: Book, at: int) -> int:
     """Why nothing is done to an order."""
     if book.numbers[CLOSED]:
         return REFUSED_CLOSED
-    slot = book.slots[book.ops[at, OP_ID]]
+    slot = book.slots[book.ops[at + OP_ID]]
     if slot < 0:
         return REFUSED_UNKNOWN
-    if book.orders[slot, ACCT] != book.ops[at, OP_ACCT]:
+    if book.orders[slot + ACCT] != book.ops[at + OP_ACCT]:
         return REFUSED_OWNER
     return FINE
 
 
 @jit
-def refused_reduce(book: Arrays, at: int) -> int:
+def refused_reduce(book: Book, at: int) -> int:
     """Why an order is not reduced."""
     refused = refused_change(book, at)
     if refused == FINE and _off_grid(book, at):
@@ -94,7 +94,7 @@ def refused_reduce(book: Arrays, at: int) -> int:
 
 
 @jit
-def refused_replace(book: Arrays, at: int) -> int:
+def refused_replace(book: Book, at: int) -> int:
     """Why an order is not replaced."""
     refused = refused_change(book, at)
     if refused != FINE:
@@ -133,19 +133,19 @@ def _not_in_auction(style: int) -> int:
 
 
 @jit
-def _bad_qty(book: Arrays, at: int) -> bool:
-    return _off_grid(book, at) or book.ops[at, OP_QTY] > book.numbers[MAX_QTY]
+def _bad_qty(book: Book, at: int) -> bool:
+    return _off_grid(book, at) or book.ops[at + OP_QTY] > book.numbers[MAX_QTY]
 
 
 @jit
-def _off_grid(book: Arrays, at: int) -> bool:
-    qty = book.ops[at, OP_QTY]
+def _off_grid(book: Book, at: int) -> bool:
+    qty = book.ops[at + OP_QTY]
     return qty <= 0 or qty % book.numbers[LOT] != 0
 
 
 @jit
-def _bad_price(book: Arrays, at: int) -> bool:
-    price, numbers = book.ops[at, OP_PRICE], book.numbers
-    if not book.ops[at, OP_STYLE] & PRICED or price < numbers[PMIN] or price > numbers[PMAX]:
+def _bad_price(book: Book, at: int) -> bool:
+    price, numbers = book.ops[at + OP_PRICE], book.numbers
+    if not book.ops[at + OP_STYLE] & PRICED or price < numbers[PMIN] or price > numbers[PMAX]:
         return True
     return price % numbers[TICK] != 0

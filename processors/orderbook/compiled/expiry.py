@@ -3,13 +3,19 @@
 Every order knows its place in the heap, so that it leaves at once when it ends otherwise: O(log of such orders).
 """
 
-from processors.orderbook.compiled.jit import jit
-from processors.orderbook.compiled.layout import EXPIRE, HEAP, NONE, PLACE, TIMED, TURN
-from processors.orderbook.compiled.state import Arrays
+from processors.orderbook.compiled.jit import inlined, jit
+from processors.orderbook.compiled.layout import EXPIRE, HEAP, NONE, ORDER_COLUMNS, PLACE, TIMED, TURN
+from processors.orderbook.compiled.memory import Book
+
+
+@inlined
+def at_turn(book: Book, turn: int) -> int:
+    """The order at a place of the heap."""
+    return book.orders[turn * ORDER_COLUMNS + HEAP]
 
 
 @jit
-def enlist(book: Arrays, slot: int) -> None:
+def enlist(book: Book, slot: int) -> None:
     """An order that expires joins."""
     last = book.numbers[TIMED]
     book.numbers[TIMED] = last + 1
@@ -18,35 +24,35 @@ def enlist(book: Arrays, slot: int) -> None:
 
 
 @jit
-def delist(book: Arrays, slot: int) -> None:
+def delist(book: Book, slot: int) -> None:
     """An order leaves, if it is one that expires."""
-    turn = book.orders[slot, TURN]
+    turn = book.orders[slot + TURN]
     if turn == NONE:
         return
-    book.orders[slot, TURN] = NONE
+    book.orders[slot + TURN] = NONE
     last = book.numbers[TIMED] - 1
     book.numbers[TIMED] = last
     if turn == last:
         return
-    moved = book.orders[last, HEAP]
+    moved = at_turn(book, last)
     _put(book, turn, moved)
     _rise(book, moved)
     _sink(book, moved)
 
 
 @jit
-def placed_again(book: Arrays, slot: int) -> None:
+def placed_again(book: Book, slot: int) -> None:
     """An order has a later place than before."""
-    if book.orders[slot, TURN] != NONE:
+    if book.orders[slot + TURN] != NONE:
         _sink(book, slot)
 
 
 @jit
-def _rise(book: Arrays, slot: int) -> None:
-    turn = book.orders[slot, TURN]
+def _rise(book: Book, slot: int) -> None:
+    turn = book.orders[slot + TURN]
     while turn > 0:
         above = (turn - 1) // 2
-        other = book.orders[above, HEAP]
+        other = at_turn(book, above)
         if not _sooner(book, slot, other):
             break
         _put(book, turn, other)
@@ -55,15 +61,15 @@ def _rise(book: Arrays, slot: int) -> None:
 
 
 @jit
-def _sink(book: Arrays, slot: int) -> None:
-    turn, timed = book.orders[slot, TURN], book.numbers[TIMED]
+def _sink(book: Book, slot: int) -> None:
+    turn, timed = book.orders[slot + TURN], book.numbers[TIMED]
     while True:
         below = 2 * turn + 1
         if below >= timed:
             break
-        if below + 1 < timed and _sooner(book, book.orders[below + 1, HEAP], book.orders[below, HEAP]):
+        if below + 1 < timed and _sooner(book, at_turn(book, below + 1), at_turn(book, below)):
             below += 1
-        other = book.orders[below, HEAP]
+        other = at_turn(book, below)
         if not _sooner(book, other, slot):
             break
         _put(book, turn, other)
@@ -72,14 +78,14 @@ def _sink(book: Arrays, slot: int) -> None:
 
 
 @jit
-def _put(book: Arrays, turn: int, slot: int) -> None:
-    book.orders[turn, HEAP] = slot
-    book.orders[slot, TURN] = turn
+def _put(book: Book, turn: int, slot: int) -> None:
+    book.orders[turn * ORDER_COLUMNS + HEAP] = slot
+    book.orders[slot + TURN] = turn
 
 
 @jit
-def _sooner(book: Arrays, one: int, other: int) -> bool:
+def _sooner(book: Book, one: int, other: int) -> bool:
     orders = book.orders
-    if orders[one, EXPIRE] != orders[other, EXPIRE]:
-        return orders[one, EXPIRE] < orders[other, EXPIRE]
-    return orders[one, PLACE] < orders[other, PLACE]
+    if orders[one + EXPIRE] != orders[other + EXPIRE]:
+        return orders[one + EXPIRE] < orders[other + EXPIRE]
+    return orders[one + PLACE] < orders[other + PLACE]

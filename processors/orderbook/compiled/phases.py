@@ -1,6 +1,6 @@
 """What concerns the whole book: time, call auctions, the end."""
 
-from processors.orderbook.compiled.expiry import enlist
+from processors.orderbook.compiled.expiry import at_turn, enlist
 from processors.orderbook.compiled.jit import jit
 from processors.orderbook.compiled.layout import (
     ARRIVAL,
@@ -17,7 +17,6 @@ from processors.orderbook.compiled.layout import (
     HAS_NOW,
     HAS_REF,
     HEAD,
-    HEAP,
     NEXT,
     NONE,
     NOTHING,
@@ -32,15 +31,15 @@ from processors.orderbook.compiled.layout import (
     TIMED,
 )
 from processors.orderbook.compiled.levels import best
+from processors.orderbook.compiled.memory import Book
 from processors.orderbook.compiled.orders import cancel, tell
-from processors.orderbook.compiled.state import Arrays
 from processors.orderbook.compiled.uncross import anything_crosses, clearing_price, trade_at
 
 
 @jit
-def clock(book: Arrays, at: int) -> None:
+def clock(book: Book, at: int) -> None:
     """It is a later time; orders expire."""
-    numbers, t = book.numbers, book.ops[at, OP_QTY]
+    numbers, t = book.numbers, book.ops[at + OP_QTY]
     if numbers[CLOSED] or (numbers[HAS_NOW] and t <= numbers[NOW]):
         return
     numbers[HAS_NOW] = 1
@@ -50,14 +49,14 @@ def clock(book: Arrays, at: int) -> None:
 
 
 @jit
-def to_auction(book: Arrays) -> None:
+def to_auction(book: Book) -> None:
     """A call auction begins."""
     if not book.numbers[CLOSED] and book.numbers[PHASE] == CONTINUOUS:
         _set_phase(book, AUCTION)
 
 
 @jit
-def uncross(book: Arrays) -> None:
+def uncross(book: Book) -> None:
     """The call auction ends."""
     numbers = book.numbers
     if numbers[CLOSED] or numbers[PHASE] != AUCTION:
@@ -70,7 +69,7 @@ def uncross(book: Arrays) -> None:
 
 
 @jit
-def close(book: Arrays) -> None:
+def close(book: Book) -> None:
     """Every resting order is cancelled in the order of arrival, and the book refuses from now on."""
     if book.numbers[CLOSED]:
         return
@@ -83,29 +82,29 @@ def close(book: Arrays) -> None:
 
 
 @jit
-def _let_expire(book: Arrays, side: int) -> None:
+def _let_expire(book: Book, side: int) -> None:
     """All orders of a side expire at 0, in the order of arrival. Between two operations every open order rests."""
     orders, level = book.orders, best(book, side)
     while level != NONE:
-        slot = book.levels[level, HEAD]
+        slot = book.levels[level + HEAD]
         while slot != NONE:
-            orders[slot, EXPIRE] = 0
-            orders[slot, PLACE] = orders[slot, ARRIVAL]
+            orders[slot + EXPIRE] = 0
+            orders[slot + PLACE] = orders[slot + ARRIVAL]
             enlist(book, slot)
-            slot = orders[slot, BEHIND]
-        level = book.levels[level, NEXT]
+            slot = orders[slot + BEHIND]
+        level = book.levels[level + NEXT]
 
 
 @jit
-def _cancel_due(book: Arrays, t: int, reason: int) -> None:
+def _cancel_due(book: Book, t: int, reason: int) -> None:
     orders, numbers = book.orders, book.numbers
-    while numbers[TIMED] > 0 and orders[orders[0, HEAP], EXPIRE] <= t:
-        slot = orders[0, HEAP]
-        cancel(book, slot, orders[slot, OPEN], reason)
+    while numbers[TIMED] > 0 and orders[at_turn(book, NOTHING) + EXPIRE] <= t:
+        slot = at_turn(book, NOTHING)
+        cancel(book, slot, orders[slot + OPEN], reason)
 
 
 @jit
-def _set_phase(book: Arrays, phase: int) -> None:
+def _set_phase(book: Book, phase: int) -> None:
     numbers = book.numbers
     numbers[PHASE] = phase
     tell(book, PHASE_SET, phase, numbers[HAS_REF], numbers[REF], NOTHING)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
-from processors.orderbook.compiled import checks, expiry, layout, levels, matching, orders, phases, state, wide
+from processors.orderbook.compiled import checks, expiry, layout, levels, matching, memory, orders, phases, state, wide
 from processors.orderbook.compiled import jit as compiling
 from processors.orderbook.compiled import uncross as uncrossing
-from processors.orderbook.compiled.jit import entry, jit
+from processors.orderbook.compiled.jit import entry, inlined, jit
 from processors.orderbook.compiled.layout import (
     ACCT,
     BEHIND,
@@ -24,6 +24,7 @@ from processors.orderbook.compiled.layout import (
     CLOSE,
     DONE,
     EDITION,
+    EVENT_COLUMNS,
     HEAD,
     ID,
     MORE_EVENTS,
@@ -33,6 +34,7 @@ from processors.orderbook.compiled.layout import (
     NONE,
     OP,
     OP_ACCT,
+    OP_COLUMNS,
     OP_ID,
     OP_KIND,
     OP_PRICE,
@@ -53,19 +55,20 @@ from processors.orderbook.compiled.layout import (
 )
 from processors.orderbook.compiled.levels import best, key_of
 from processors.orderbook.compiled.matching import cancel_by_user, met, new, other_side, reach_of, reduce, replace, withdraw
+from processors.orderbook.compiled.memory import Book, book_in
 from processors.orderbook.compiled.orders import is_full
 from processors.orderbook.compiled.phases import clock, close, to_auction, uncross
 from processors.orderbook.compiled.state import Arrays, Ints
 
-_PARTS = (checks, compiling, expiry, layout, levels, matching, orders, phases, state, uncrossing, wide)
+_PARTS = (checks, compiling, expiry, layout, levels, matching, memory, orders, phases, state, uncrossing, wide)
 
 
 class Entries(NamedTuple):
     """The functions that Python calls.
 
     Attributes:
-        run: carries out `book.ops` from a given row on, and stops before an operation for which there is no room. Gives the row
-            that it stopped at and why (DONE, MORE_ORDERS, MORE_EVENTS, BROKEN). Events are in the first `WRITTEN` rows.
+        run: carries out `ops` from a given row on, and stops before an operation for which there is no room. Gives the row that it
+            stopped at and why (DONE, MORE_ORDERS, MORE_EVENTS, BROKEN). Events are in the first rows of `events`, up to WRITTEN.
         resting: writes id, price and open quantity of the orders of a side in priority order. Gives their number.
     """
 
@@ -80,42 +83,45 @@ def _edition() -> int:
 
 def _entries(edition: int) -> Entries:
     @entry
-    def run(book: Arrays, start: int) -> tuple[int, int]:
+    def run(arrays: Arrays, start: int) -> tuple[int, int]:
+        book = book_in(arrays)
         numbers = book.numbers
         numbers[EDITION] = edition  # closes over it
         numbers[WRITTEN] = 0
-        for at in range(start, len(book.ops)):
-            if book.ops[at, OP_KIND] == NEW and is_full(book):
-                return at, MORE_ORDERS
+        for row in range(start, len(arrays.ops)):
+            at = row * OP_COLUMNS
+            if book.ops[at + OP_KIND] == NEW and is_full(book):
+                return row, MORE_ORDERS
             if not _has_room(book, at):
-                return at, MORE_EVENTS
-            numbers[OP] = at
+                return row, MORE_EVENTS
+            numbers[OP] = row
             if not _carry_out(book, at):
-                return at, BROKEN
-        return len(book.ops), DONE
+                return row, BROKEN
+        return len(arrays.ops), DONE
 
     @entry
-    def resting(book: Arrays, side: int, rows: Ints) -> int:
+    def resting(arrays: Arrays, side: int, rows: Ints) -> int:
+        book = book_in(arrays)
         book.numbers[EDITION] = edition
         count, level = 0, best(book, side)
         while level != NONE:
-            slot = book.levels[level, HEAD]
+            slot = book.levels[level + HEAD]
             while slot != NONE:
-                rows[count, 0] = book.orders[slot, ID]
-                rows[count, 1] = book.orders[slot, PRICE]
-                rows[count, 2] = book.orders[slot, OPEN]
+                rows[count, 0] = book.orders[slot + ID]
+                rows[count, 1] = book.orders[slot + PRICE]
+                rows[count, 2] = book.orders[slot + OPEN]
                 count += 1
-                slot = book.orders[slot, BEHIND]
-            level = book.levels[level, NEXT]
+                slot = book.orders[slot + BEHIND]
+            level = book.levels[level + NEXT]
         return count
 
     return Entries(run, resting)
 
 
-@jit
-def _carry_out(book: Arrays, at: int) -> bool:
+@inlined
+def _carry_out(book: Book, at: int) -> bool:
     """One operation. False, and nothing is done, if it is one that only a fault can ask for."""
-    kind = book.ops[at, OP_KIND]
+    kind = book.ops[at + OP_KIND]
     if kind == NEW:
         new(book, at)
     elif kind == CANCEL:
@@ -137,20 +143,20 @@ def _carry_out(book: Arrays, at: int) -> bool:
     return True
 
 
-@jit
-def _has_room(book: Arrays, at: int) -> bool:
+@inlined
+def _has_room(book: Book, at: int) -> bool:
     """Whether there are rows for all events that an operation may have.
 
     Three at most, but: a new or replaced order has two for each that it meets, and whatever concerns all orders has one for each.
     Where two for every open order fit, nothing is counted.
     """
-    room, kind = len(book.events) - book.numbers[WRITTEN], book.ops[at, OP_KIND]
+    room, kind = (book.events_end - book.numbers[WRITTEN]) // EVENT_COLUMNS, book.ops[at + OP_KIND]
     if room >= 3 + 2 * book.numbers[OPEN_ORDERS]:
         return True
     if kind == NEW:
         ops = book.ops
-        style = ops[at, OP_STYLE]
-        _, count = met(book, other_side(style), reach_of(book, at), ops[at, OP_ACCT], ops[at, OP_STP], ops[at, OP_QTY])
+        style = ops[at + OP_STYLE]
+        _, count = met(book, other_side(style), reach_of(book, at), ops[at + OP_ACCT], ops[at + OP_STP], ops[at + OP_QTY])
         return room >= 3 + 2 * count
     if kind == REPLACE:
         return room >= 3 + 2 * _met_by_replaced(book, at)
@@ -158,15 +164,15 @@ def _has_room(book: Arrays, at: int) -> bool:
 
 
 @jit
-def _met_by_replaced(book: Arrays, at: int) -> int:
+def _met_by_replaced(book: Book, at: int) -> int:
     """How many orders one would meet with its new price and total, if it is replaced at all."""
     ops, orders = book.ops, book.orders
-    slot = book.slots[ops[at, OP_ID]]
+    slot = book.slots[ops[at + OP_ID]]
     if slot < 0:
         return 0
-    side = 1 - orders[slot, SIDE]
-    reach = key_of(side, ops[at, OP_PRICE])
-    return met(book, side, reach, orders[slot, ACCT], orders[slot, STP], ops[at, OP_QTY])[1]
+    side = 1 - orders[slot + SIDE]
+    reach = key_of(side, ops[at + OP_PRICE])
+    return met(book, side, reach, orders[slot + ACCT], orders[slot + STP], ops[at + OP_QTY])[1]
 
 
 run, resting = _entries(_edition())

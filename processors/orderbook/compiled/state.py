@@ -43,7 +43,7 @@ class Arrays(NamedTuple):
     Attributes:
         orders: open orders and free rows. [rows, ORDER_COLUMNS]
         levels: levels, each in a skip list of its side, and free rows. There are never more than orders. [rows + 2, LEVEL_COLUMNS]
-        slots: what became of each id: its order's row, or NEVER, or ENDED. [ids]
+        slots: what became of each id: where its order's row begins, or NEVER, or ENDED. [ids]
         numbers: what there is one of. [NUMBERS]
         ops: what the book is asked. [operations, OP_COLUMNS]
         events: what happened. [rows, EVENT_COLUMNS]
@@ -66,7 +66,7 @@ def empty(config: Config, phase: int, ref: int | None) -> Arrays:
     numbers = np.zeros(NUMBERS, np.int64)
     numbers[[TICK, LOT, MAX_QTY, PMIN, PMAX]] = (config.tick, config.lot, config.max_qty, config.pmin, config.pmax)
     numbers[[PHASE, HAS_REF, REF]] = (phase, ref is not None, ref or 0)
-    numbers[[FREE_ORDER, FREE_LEVEL, USED_ORDERS, USED_LEVELS, DICE]] = (NONE, NONE, 0, 2, 1)
+    numbers[[FREE_ORDER, FREE_LEVEL, USED_ORDERS, USED_LEVELS, DICE]] = (NONE, NONE, 0, 2 * LEVEL_COLUMNS, 1)
     book = Arrays(
         orders=np.empty((_FIRST_ROWS, ORDER_COLUMNS), np.int64),
         levels=np.empty((_FIRST_ROWS + 2, LEVEL_COLUMNS), np.int64),
@@ -82,7 +82,7 @@ def empty(config: Config, phase: int, ref: int | None) -> Arrays:
 def with_more_orders(book: Arrays) -> Arrays:
     """Twice the rows for orders. What is copied is what was ever used, so that an order pays for two copies at most."""
     rows = 2 * len(book.orders)
-    used_orders, used_levels = int(book.numbers[USED_ORDERS]), int(book.numbers[USED_LEVELS])
+    used_orders, used_levels = book.numbers[USED_ORDERS] // ORDER_COLUMNS, book.numbers[USED_LEVELS] // LEVEL_COLUMNS
     return book._replace(
         orders=_longer(book.orders, rows, used_orders),
         levels=_longer(book.levels, rows + 2, used_levels),

@@ -19,20 +19,20 @@ from processors.orderbook.compiled.layout import (
     TICK,
 )
 from processors.orderbook.compiled.levels import best, crosses, key_of
+from processors.orderbook.compiled.memory import Book
 from processors.orderbook.compiled.orders import shrink, tell
-from processors.orderbook.compiled.state import Arrays
 from processors.orderbook.compiled.wide import Wide, minus, plus, wide
 
 
 @jit
-def anything_crosses(book: Arrays) -> bool:
+def anything_crosses(book: Book) -> bool:
     """Whether a bid pays what an ask takes."""
     bid = best(book, BUY)
-    return bid != NONE and crosses(book, SELL, key_of(BUY, book.levels[bid, KEY]))
+    return bid != NONE and crosses(book, SELL, key_of(BUY, book.levels[bid + KEY]))
 
 
 @jit
-def clearing_price(book: Arrays) -> int:
+def clearing_price(book: Book) -> int:
     """The price of the uncross of a book in which something crosses."""
     low, high, pressure = _tied(book)
     if pressure > 0:
@@ -48,21 +48,21 @@ def clearing_price(book: Arrays) -> int:
 
 
 @jit
-def trade_at(book: Arrays, price: int) -> None:
+def trade_at(book: Book, price: int) -> None:
     """On each side the best price first, then the oldest order, until one side has no more at this price."""
     orders, levels = book.orders, book.levels
     while crosses(book, BUY, key_of(BUY, price)) and crosses(book, SELL, price):
-        buy, sell = levels[best(book, BUY), HEAD], levels[best(book, SELL), HEAD]
-        both = min(orders[buy, OPEN], orders[sell, OPEN])
-        tell(book, CROSSED, orders[buy, ID], orders[sell, ID], price, both)
-        orders[buy, FILLED] += both
-        orders[sell, FILLED] += both
+        buy, sell = levels[best(book, BUY) + HEAD], levels[best(book, SELL) + HEAD]
+        both = min(orders[buy + OPEN], orders[sell + OPEN])
+        tell(book, CROSSED, orders[buy + ID], orders[sell + ID], price, both)
+        orders[buy + FILLED] += both
+        orders[sell + FILLED] += both
         shrink(book, buy, both)
         shrink(book, sell, both)
 
 
 @jit
-def _tied(book: Arrays) -> tuple[int, int, int]:
+def _tied(book: Book) -> tuple[int, int, int]:
     """The lowest and the highest price of the most volume and then the least surplus, and the pressure that all of them are under.
 
     Going up from the lowest ask, in steps between which nothing changes: an ask's supply joins at its price, and a bid's demand is
@@ -70,20 +70,20 @@ def _tied(book: Arrays) -> tuple[int, int, int]:
     all of them, -1 if there is one of supply at the lowest, else 0.
     """
     tick = book.numbers[TICK]
-    highest = key_of(BUY, book.levels[best(book, BUY), KEY])
+    highest = key_of(BUY, book.levels[best(book, BUY) + KEY])
     ask = best(book, SELL)
     bid, demand = _bids_from_below(book)
     supply = wide(0)
-    start = book.levels[ask, KEY]
+    start = book.levels[ask + KEY]
     low, high, first, last = start, start, 0, 0
     most, least = wide(0), wide(0)
     while True:
-        if ask != NONE and book.levels[ask, KEY] == start:
+        if ask != NONE and book.levels[ask + KEY] == start:
             supply = plus(supply, _open(book, ask))
-            ask = book.levels[ask, NEXT]
-        if bid != NONE and key_of(BUY, book.levels[bid, KEY]) < start:
+            ask = book.levels[ask + NEXT]
+        if bid != NONE and key_of(BUY, book.levels[bid + KEY]) < start:
             demand = minus(demand, _open(book, bid))
-            bid = book.levels[bid, BETTER]
+            bid = book.levels[bid + BETTER]
         end = _end(book, ask, bid, highest)
         volume, surplus, sign = _offset(demand, supply)
         if volume > most or (volume == most and surplus < least):
@@ -97,13 +97,13 @@ def _tied(book: Arrays) -> tuple[int, int, int]:
 
 
 @jit
-def _end(book: Arrays, ask: int, bid: int, highest: int) -> int:
+def _end(book: Book, ask: int, bid: int, highest: int) -> int:
     """The last price before demand or supply changes."""
     end = highest
     if bid != NONE:
-        end = min(end, key_of(BUY, book.levels[bid, KEY]))
-    if ask != NONE and book.levels[ask, KEY] <= end:
-        end = book.levels[ask, KEY] - book.numbers[TICK]
+        end = min(end, key_of(BUY, book.levels[bid + KEY]))
+    if ask != NONE and book.levels[ask + KEY] <= end:
+        end = book.levels[ask + KEY] - book.numbers[TICK]
     return end
 
 
@@ -118,22 +118,22 @@ def _offset(demand: Wide, supply: Wide) -> tuple[Wide, Wide, int]:
 
 
 @jit
-def _bids_from_below(book: Arrays) -> tuple[int, Wide]:
+def _bids_from_below(book: Book) -> tuple[int, Wide]:
     """The lowest bid that pays what the best ask takes, each level's BETTER set from there up, and what all of them have open."""
-    lowest = key_of(BUY, book.levels[best(book, SELL), KEY])
+    lowest = key_of(BUY, book.levels[best(book, SELL) + KEY])
     better, level, total = NONE, best(book, BUY), wide(0)
-    while level != NONE and book.levels[level, KEY] <= lowest:
+    while level != NONE and book.levels[level + KEY] <= lowest:
         total = plus(total, _open(book, level))
-        book.levels[level, BETTER] = better
-        better, level = level, book.levels[level, NEXT]
+        book.levels[level + BETTER] = better
+        better, level = level, book.levels[level + NEXT]
     return better, total
 
 
 @jit
-def _open(book: Arrays, level: int) -> Wide:
+def _open(book: Book, level: int) -> Wide:
     """What all orders of a level have open."""
-    total, order = wide(0), book.levels[level, HEAD]
+    total, order = wide(0), book.levels[level + HEAD]
     while order != NONE:
-        total = plus(total, wide(book.orders[order, OPEN]))
-        order = book.orders[order, BEHIND]
+        total = plus(total, wide(book.orders[order + OPEN]))
+        order = book.orders[order + BEHIND]
     return total
