@@ -1,5 +1,6 @@
 """Recording what was decided about bots: no judgement, so that folding recorded facts gives the bots that decided them."""
 
+from processors.bots.dumping import settings_text
 from processors.bots.settings import Condition, settings_of
 from processors.bots.state import NEVER, Bot
 from processors.state import PoolState
@@ -13,7 +14,7 @@ def record_bot(pool: PoolState, fact: BotSet) -> None:
     columns = (fact.condition_on, fact.condition_op, fact.condition_value, fact.condition_upper)
     settings = settings_of(fact, tuple(Condition(*row) for row in zip(*columns, strict=True)))
     former = pool.market.bots.get(fact.tenant, fact.name)
-    bot = Bot(fact.tenant, settings, fact.time, NEVER if fact.present is None else fact.present)
+    bot = Bot(fact.tenant, settings, settings_text(settings), fact.time, NEVER if fact.present is None else fact.present)
     if former is not None:
         bot.placed_ms, bot.spent, bot.window = former.placed_ms, former.spent, former.window
         bot.reason = BotReason.NEW

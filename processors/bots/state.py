@@ -1,6 +1,6 @@
 """State of a pool's bots. Only processors/bots/recording.py changes it.
 
-A bot is 1.2 KB with its settings and its names (100,000: 120 MB); what it bought and sold of a period is 180 bytes more, and goes
+A bot is 1.1 KB with its settings and its names (100,000: 110 MB); what it bought and sold of a period is 180 bytes more, and goes
 with the period's instrument.
 """
 
@@ -28,6 +28,7 @@ class Bot:
     Attributes:
         tenant: whose it is.
         settings: what it was told last.
+        text: the same as snapshots keep it, made once: a hash of the state at each period's end takes in every bot.
         turn_ms: when it last did or told something, or was set, milliseconds.
         turn_period: the period that was open then; NEVER: none was.
         placed_ms: when it last placed an order; NEVER: not yet.
@@ -40,6 +41,7 @@ class Bot:
 
     tenant: str
     settings: Settings
+    text: str
     turn_ms: int = NEVER
     turn_period: int = NEVER
     placed_ms: int = NEVER
