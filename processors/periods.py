@@ -13,7 +13,7 @@ from processors import budgets, demand
 from processors.accounts import OPERATOR, billed_account
 from processors.allocation import AuctionInput, Outcome, allocate
 from processors.allocation.exact import exact_sum
-from processors.market.delivery import close_market, deliver_forward, offer_unsold, return_undelivered
+from processors.market.delivery import Means, close_market, deliver_forward, offer_unsold, return_undelivered
 from processors.market.ticking import withdraw_uncovered
 from processors.market.tokens import offering
 from processors.snapshot import state_hash
@@ -157,13 +157,22 @@ def _open_period(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterat
         unallocated=outcome.unallocated,
         tenants=len(rows),
     )
-    given = zip((tenants.names[slot] for slot in rows.tolist()), (outcome.base + outcome.surplus).tolist(), strict=True)
-    yield from deliver_forward(state, pool, period, dict(given) if pool.market.instruments else {}, stamp)
+    yield from deliver_forward(state, pool, period, _means(pool, rows, (asked, outcome)), stamp)
     yield from _publish_allocation(pool, period, rows, (asked, outcome), stamp)
     yield from withdraw_uncovered(state, pool, offering(pool, period), stamp)
     yield from return_undelivered(pool, period, stamp)
     if pool.open is not None:
         yield from offer_unsold(state, pool, pool.open, stamp)
+
+
+def _means(pool: PoolState, rows: Slots, auction: Auction) -> Means:
+    """What the period has to deliver from; asked for only where anything was traded."""
+    asked, outcome = auction
+    if not pool.market.instruments:
+        return Means({}, 0, 0)
+    names = [pool.tenants.names[slot] for slot in rows.tolist()]
+    given = dict(zip(names, (outcome.base + outcome.surplus).tolist(), strict=True))
+    return Means(given, asked.capacity, exact_sum(asked.base))
 
 
 def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int) -> AuctionInput:

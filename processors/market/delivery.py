@@ -1,12 +1,14 @@
 """Delivery: when a period opens, what was bought and sold of it forward is given and paid; when it closes, its market ends.
 
-Every trade of a period is delivered in the same proportion r: all of it, unless a seller was given less than it sold (capacity
-fell). Then r is the largest at which every seller can deliver: the least of given / sold over net sellers. What is not delivered
-of a trade is not paid either: buyers get (1 - r) of what they paid back, and it is taken, by Hamilton shares, from what sellers
-(and the operator, by its fees) would have earned. So money is conserved, and nobody pays for what it did not get.
+Every trade of a period is delivered in the same proportion: all of it, unless a seller was given less than it sold, as capacity
+fell below the bases. Then sellers give r of what they sold (`proportion`), rounded so that together they give r of all. What is
+not delivered of a trade is not paid either: with d the tokens delivered and s those sold, buyers get 1 - d/s of what they paid
+back, and it is taken, by Hamilton shares, from what sellers (and the operator, by its fees) would have earned. So money is
+conserved, and what buyers pay is for what they got, to within a token each.
 """
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -44,30 +46,49 @@ class Delivered(NamedTuple):
     refunded: int
 
 
-def proportion(instrument: Instrument, given: Mapping[str, int] | None) -> tuple[int, int]:
-    """R as a fraction (numerator, denominator), at most 1.
+class Means(NamedTuple):
+    """What a period that opens has for delivery.
 
-    Args:
-        instrument: of the period that opens.
-        given: what each tenant was allocated of it, base and surplus, tokens. None: the period never opens, nothing is delivered.
+    Attributes:
+        tokens: what each tenant was allocated, base and surplus.
+        capacity: of the pool.
+        bases: the sum of what tenants were promised.
     """
-    if given is None:
+
+    tokens: Mapping[str, int]
+    capacity: int
+    bases: int
+
+
+def proportion(instrument: Instrument, means: Means | None) -> tuple[int, int]:
+    """R as a fraction (numerator, denominator), at most 1; 0 where there are no means, as the period never opens.
+
+    It is the least of given / sold over net sellers; but at least capacity / bases, in which all bases were cut. Sellers can give
+    that, rounded down, as nobody sells more than its base forward and what it bought; and a tenant with a base of one token, which
+    was cut to none, then does not undo everybody's trades.
+    """
+    if means is None:
         return 0, 1
     least = (1, 1)
     for tenant, position in instrument.positions.items():
-        has = given.get(tenant, 0)
+        has = means.tokens.get(tenant, 0)
         if tenant != OPERATOR_TENANT and has < -position.net and has * least[1] < least[0] * -position.net:
             least = (has, -position.net)
-    return least
+    covered = (min(means.capacity, means.bases), means.bases) if means.bases else (1, 1)
+    return max(least, covered, key=lambda share: Fraction(*share))
 
 
-def deliver(instrument: Instrument, given: Mapping[str, int] | None) -> list[Delivered]:
-    """What everybody gets, tenants in byte order. Money and tokens that leave one row come to another. `given`: `proportion`."""
-    part, whole = proportion(instrument, given)
+def deliver(instrument: Instrument, means: Means | None) -> list[Delivered]:
+    """What everybody gets, tenants in byte order. Money and tokens that leave one row come to another."""
     names = sorted(instrument.positions)
     positions = [instrument.positions[name] for name in names]
-    gives = [max(-position.net, 0) * part // whole for position in positions]
+    sells = [max(-position.net, 0) for position in positions]
     wants = [max(position.net, 0) for position in positions]
+    part, whole = proportion(instrument, means)
+    tokens = {} if means is None else means.tokens
+    gives = _given(sells, [tokens.get(name, 0) for name in names], part, whole)
+    if any(sells):
+        part, whole = sum(gives), sum(sells)
     gets = _shares(sum(gives), wants)
     refunds = [position.paid * (whole - part) // whole for position in positions]
     earned = [position.earned for position in positions]
@@ -80,18 +101,30 @@ def deliver(instrument: Instrument, given: Mapping[str, int] | None) -> list[Del
     ]
 
 
-def deliver_forward(state: PartitionState, pool: PoolState, period: int, given: Mapping[str, int], stamp: Stamp) -> Iterator[Fact]:
+def _given(sells: list[int], limits: list[int], part: int, whole: int) -> list[int]:
+    """Part/whole of each, rounded down but for one more of the largest remainders: the sum is right as far as limits allow."""
+    gives = [min(sold * part // whole, limit) for sold, limit in zip(sells, limits, strict=True)]
+    short = sum(sells) * part // whole - sum(gives)
+    remainders = [
+        (-(sold * part % whole), row) for row, sold in enumerate(sells) if gives[row] < limits[row] and sold * part % whole
+    ]
+    for _, row in sorted(remainders)[:short]:
+        gives[row] += 1
+    return gives
+
+
+def deliver_forward(state: PartitionState, pool: PoolState, period: int, means: Means, stamp: Stamp) -> Iterator[Fact]:
     """The period opens: its forward trades are delivered, and those of periods that never opened are undone."""
     for skipped in sorted(each for each in pool.market.instruments if each < period):
         yield from _deliver(pool, pool.market.instruments[skipped], None, stamp)
         yield from close_market(state, pool, skipped, stamp)
     instrument = pool.market.instruments.get(period)
     if instrument is not None:
-        yield from _deliver(pool, instrument, given, stamp)
+        yield from _deliver(pool, instrument, means, stamp)
 
 
-def _deliver(pool: PoolState, instrument: Instrument, given: Mapping[str, int] | None, stamp: Stamp) -> Iterator[Fact]:
-    rows = deliver(instrument, given)
+def _deliver(pool: PoolState, instrument: Instrument, means: Means | None, stamp: Stamp) -> Iterator[Fact]:
+    rows = deliver(instrument, means)
     escrow = escrow_account(instrument.period)
     paid_out = [
         PostingRow(Entry.POST, code, MONEY, "", escrow, account_of(row.tenant), amount)

@@ -7,7 +7,6 @@ buyer reserved beyond (a better price, a lower fee) is voided with it.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from processors.accounts import OPERATOR, POOL, escrow_account, tenant_account
@@ -367,18 +366,13 @@ def _columns(kind: type[Any], rows: Iterable[tuple[Any, ...]]) -> dict[str, list
     return dict(zip(kind._fields, map(list, zip(*rows, strict=True)), strict=True))
 
 
-def _chunks(groups: Sequence[list[OrderRow]]) -> Iterator[list[OrderRow]]:
+def _chunks(groups: Iterable[list[OrderRow]]) -> Iterator[list[OrderRow]]:
     """The groups' rows, cut between groups only."""
-    sizes = iter(_numbered(groups))
-    for _, held in groupby(groups, lambda _group: next(sizes)):
-        yield [row for group in held for row in group]
-
-
-def _numbered(groups: Sequence[list[OrderRow]]) -> Iterator[int]:
-    """The number of each group's chunk."""
-    chunk, rows = 0, 0
+    chunk: list[OrderRow] = []
     for group in groups:
-        rows += len(group)
-        if rows > CHUNK_ROWS:
-            chunk, rows = chunk + 1, len(group)
+        if len(chunk) + len(group) > CHUNK_ROWS:
+            yield chunk
+            chunk = []
+        chunk += group
+    if chunk:
         yield chunk

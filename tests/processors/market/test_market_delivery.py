@@ -1,7 +1,9 @@
 """What becomes of forward trades when their period opens, or never does: tokens, money and debts, to the last unit."""
 
+from fractions import Fraction
 from itertools import chain
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from journal_world import of_kind, pool, profile, rows
 from market_checks import CheckedWorld
 
 from processors.accounts import tenant_account
-from processors.market.delivery import deliver, proportion
+from processors.allocation.hamilton import hamilton
+from processors.market.delivery import Means, deliver, proportion
 from processors.market.state import Position, new_instrument
 from processors.terms import MarketTerms
 from schemas.facts import AllocationsOpened, PeriodOpened, Postings
@@ -215,10 +218,28 @@ def test_tokens_of_a_base_that_was_lowered_are_not_there_when_the_period_opens()
     assert here.market.ledger.balance(6, tenant_account("a")) <= here.value("a", "base_given") + here.value("a", "surplus")
 
 
+def test_a_tenant_whose_base_of_one_was_cut_to_none_undoes_nobody_elses_trades():
+    here = CheckedWorld(tenants=("a", "b", "c"), base=99, capacity=301)
+    here.take(profile("tiny", "z", base=1))
+    here.period(5)
+    trade(here, "a", "b", 99, 10)
+    trade(here, "z", "c", 1, 10)
+    here.take(pool("p2", capacity=150, allow_unsigned=True))
+    facts = here.period(6)
+    given = allocated(facts)
+    assert (given["a"][0], given["z"][0]) == (50, 0), "99 x 150/298 is 49.8; of z's one token 0.5 is left"
+    # r is 150/298, what is left of bases: 50 of the 100 tokens sold, of which z has none to give. So half is paid.
+    found = delivered(facts)
+    assert (found["a"][3:], found["z"][3:]) == ((50, 0, 495, 0), (0, 0, 5, 0))
+    assert (found["b"][2], found["c"][2]) == (50, 0), "49.5 and 0.5: the smaller id"
+    assert (found["b"][-1], found["c"][-1]) == (495, 5)
+
+
 # The rule by itself
 
 AMOUNT = st.integers(0, 2**40)
 TRADES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(1, 10**6), st.integers(0, 10**6)), max_size=30)
+TOKENS = st.dictionaries(st.sampled_from("012345"), AMOUNT)
 
 
 def traded(trades):
@@ -235,34 +256,60 @@ def traded(trades):
 
 
 @settings(max_examples=300, deadline=None)
-@given(TRADES, st.dictionaries(st.sampled_from("012345"), AMOUNT))
-def test_tokens_and_money_are_conserved_and_nobody_gives_what_it_has_not(trades, given_tokens):
+@given(TRADES, TOKENS, AMOUNT, AMOUNT)
+def test_tokens_and_money_are_conserved_and_nobody_gives_what_it_has_not(trades, tokens, capacity, bases):
+    """Whatever was given, also what no guarantee gives."""
     instrument = traded(trades)
-    part, whole = proportion(instrument, given_tokens)
+    means = Means(tokens, capacity, bases)
+    part, whole = proportion(instrument, means)
     assert 0 <= part <= whole
-    found = {row.tenant: row for row in deliver(instrument, given_tokens)}
+    found = {row.tenant: row for row in deliver(instrument, means)}
     assert list(found) == sorted(instrument.positions)
-    assert sum(row.received for row in found.values()) == sum(row.given for row in found.values())
+    tokens_given = sum(row.given for row in found.values())
+    sold = sum(max(-each.net, 0) for each in instrument.positions.values())
+    assert sum(row.received for row in found.values()) == tokens_given <= sold * part // whole
     assert sum(row.earned + row.refunded for row in found.values()) == sum(each.paid for each in instrument.positions.values())
+    paid_for = Fraction(tokens_given, sold) if sold else Fraction(1)
     for tenant, row in found.items():
         position = instrument.positions[tenant]
-        assert 0 <= row.given <= given_tokens.get(tenant, 0) or not row.given
+        assert 0 <= row.given <= max(min(tokens.get(tenant, 0), -position.net), 0)
         assert row.received + row.shortfall == max(position.net, 0)
-        assert row.refunded == position.paid * (whole - part) // whole
-        assert abs(row.received * whole - max(position.net, 0) * part) < 2 * whole * len(found)
-        assert abs(row.earned * whole - position.earned * part) <= whole * len(found)
-        if position.net < 0:
-            assert row.given == -position.net * part // whole
-    if part < whole:
-        least = [tenant for tenant, each in instrument.positions.items() if each.net < 0 and tenant]
-        assert any(given_tokens.get(tenant, 0) * whole == -instrument.positions[tenant].net * part for tenant in least), "no less"
+        assert row.received >= 0 <= row.shortfall
+        assert row.refunded == position.paid * (1 - paid_for) // 1
+        assert abs(row.received - max(position.net, 0) * paid_for) < 1
+        assert abs(row.earned - position.earned * paid_for) <= len(found)
+        assert row.earned >= 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 100), st.integers(1, 50)), min_size=2, max_size=9), st.integers(0, 400)
+)
+def test_by_the_guarantee_sellers_give_what_is_left_of_their_bases_and_no_more_is_missing_than_rounding(sellers, capacity):
+    """Sellers (base, percent of it sold, price): tenant `buyer` takes it all."""
+    bases = np.array([base for base, _, _ in sellers])
+    left = bases if bases.sum() <= capacity else hamilton(capacity, bases)
+    instrument = new_instrument(7, MarketTerms(), Phase.CONTINUOUS, None, None)
+    for number, (base, percent, price) in enumerate(sellers):
+        qty = base * percent // 100
+        instrument.position("buyer").bought += qty
+        instrument.position("buyer").paid += qty * price
+        instrument.position(str(number)).sold += qty
+        instrument.position(str(number)).earned += qty * price
+    tokens = {str(number): int(tokens) for number, tokens in enumerate(left)}
+    found = {row.tenant: row for row in deliver(instrument, Means(tokens, capacity, int(bases.sum())))}
+    sold = instrument.positions["buyer"].bought
+    assert found["buyer"].received >= sold * min(capacity, bases.sum()) // bases.sum() - len(sellers)
+    for number, (base, percent, _) in enumerate(sellers):
+        qty = base * percent // 100
+        assert qty * min(capacity, bases.sum()) // bases.sum() <= found[str(number)].given <= min(qty, tokens[str(number)])
 
 
 @pytest.mark.parametrize("amount", [2**62, 2**63 - 1])
 def test_the_largest_amounts_do_not_wrap(amount):
     instrument = new_instrument(7, MarketTerms(), Phase.CONTINUOUS, None, None)
     instrument.positions = {"a": Position(0, 3, 0, amount), "b": Position(2, 0, amount - 1, 0), "c": Position(1, 0, 1, 0)}
-    found = deliver(instrument, {"a": 2})
+    found = deliver(instrument, Means({"a": 2}, 2, 3))
     assert [row.given for row in found] == [2, 0, 0]
     assert sum(row.received for row in found) == 2
     assert sum(chain.from_iterable((row.earned, row.refunded) for row in found)) == amount
