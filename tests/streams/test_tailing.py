@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -39,6 +40,9 @@ def topic(own_broker: EmbeddedBroker, request: pytest.FixtureRequest) -> str:
     name = request.node.name
     admin = AdminClient({"bootstrap.servers": own_broker.bootstrap, "log_level": 0})
     admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(timeout=30)
+    deadline = time.monotonic() + ENOUGH_S  # a broker learns of a new topic a moment after its controller
+    while len(admin.list_topics(name, timeout=10).topics[name].partitions) < PARTITIONS:
+        assert time.monotonic() < deadline, f"{name} did not appear"
     return name
 
 
