@@ -11,7 +11,7 @@ from rich.text import Text
 
 from infra.demo.traders import Trader
 from infra.demo.trading import Met, Traded, Volume
-from infra.demo.view import SHOWN_TENANTS, in_credits
+from infra.demo.view import NARROW, SHOWN_TENANTS, in_credits
 
 OPERATOR = ""
 
@@ -36,12 +36,12 @@ def traded(volume: Volume, rows: Sequence[Traded], traders: Sequence[Trader], me
         met: had nobody traded, and as it was.
     """
     told = (
-        f"{volume.trades:,} trades, {volume.tokens:,} tokens for {in_credits(volume.money)} credits: "
-        f"{volume.low:,} to {volume.high:,} nanocredits a token, {volume.average:,} on average"
+        f"{volume.trades:,} trades, {volume.tokens:,} tokens, {in_credits(volume.money)} credits; "
+        f"nanocredits a token: {volume.low:,} to {volume.high:,}, mean {volume.average:,}"
         if volume.trades
         else "nobody traded"
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, **NARROW)
     table.add_column("tenant")
     table.add_column("its bots", style="dim")
     for name in ("bought", "sold", "paid", "earned", "unmet untraded", "unmet"):
@@ -57,7 +57,7 @@ def traded(volume: Volume, rows: Sequence[Traded], traders: Sequence[Trader], me
         table.add_row(f"{len(rest):,} more", "", *_cells(_together([row for row in rows if row.tenant in names])), *beyond)
     if OPERATOR in found:
         table.add_row("operator", "unsold surplus", *_cells(found[OPERATOR]), "", "")
-    return Group(Text("The market of this run, from ClickHouse", style="italic"), Text(told, style="dim"), table)
+    return Group(Text("The market of this run, from ClickHouse", style="italic"), Text(told, style="dim"), table, Text())
 
 
 def changed(periods: range, without: Met, actual: Met) -> Group:

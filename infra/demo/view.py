@@ -16,6 +16,8 @@ from infra.workloads import Temper
 SHOWN_TENANTS = 20
 SHOWN_PERIODS = 24
 BAR = 20
+NARROW: Mapping[str, Any] = {"padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
+"""Of tables with so many columns that 100 characters must be spent with care."""
 SPARK = "▁▂▃▄▅▆▇█"
 
 
@@ -62,7 +64,7 @@ def _utilisation(pool: Mapping[str, Any], periods: Sequence[Period]) -> Text:
 
 
 def _table(pool: Mapping[str, Any], tempers: Mapping[str, Temper]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", **NARROW)
     table.add_column("tenant", no_wrap=True)
     table.add_column("habit", no_wrap=True, style="dim")
     for name in ("base", "demand", "bid", "surplus", "traded", "allocated", "used", "charge"):

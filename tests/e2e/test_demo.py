@@ -42,7 +42,7 @@ def test_a_trace_is_watched_counted_and_proved(tmp_path: Path) -> None:
     assert "utilisation" in done.stdout, "a line for each closed period"
     assert "byte for byte" in done.stdout
     assert "3 tenants trade, by 6 bots" in done.stdout
-    trades = re.search(r"^([\d,]+) trades, ([\d,]+) tokens for", done.stdout, re.MULTILINE)
+    trades = re.search(r"^([\d,]+) trades, ([\d,]+) tokens, ", done.stdout, re.MULTILINE)
     assert trades is not None, "each tenant idles in some period and lacks tokens in another"
     assert _numbers(done.stdout, "azure-00 sell idle + buy ahead")[:2] != [0, 0]
     tokens = [_numbers(done.stdout, start) for start in ("used within allocations", "used beyond allocations (unmet demand)")]
