@@ -204,7 +204,7 @@ _JOURNAL_INDEX = "INDEX{} `journal` `journal_offset` TYPE minmax GRANULARITY 1"
 
 
 def _indexes(table: Table) -> list[str]:
-    return [_JOURNAL_INDEX] if table.landing is Landing.FACT and "journal_offset" not in table.order_by else []
+    return [_JOURNAL_INDEX] if table.landing is Landing.FACT and "journal_offset" not in table.order_by[:2] else []
 
 
 def _add_indexes(where: str, table: Table) -> list[str]:

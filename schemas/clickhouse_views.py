@@ -4,14 +4,16 @@ Each reads the public views (schemas/clickhouse.py), so copies that landed twice
 shows is exact at every moment, however often a sink or an engine crashed. A table that is filled on insert would be cheaper to
 read and would count every copy.
 
-What a query reads of 100 million rows, one table's share of a market of a year (measured: tests/benchmarks/bench_market_views.py):
-- `open_orders`, `positions` and `candles` of one instrument (WHERE pool = … AND period = …) read its range of each table and
-  nothing else: the sorting keys begin so, and every view groups by both. That is what the dashboard asks every two seconds.
+What a query reads of 100 million rows, a market of a year or so (tests/benchmarks/bench_market_views.py counts it):
+- `open_orders`, `positions` and `candles` of one instrument (WHERE pool = … AND period = …) read its range of each table, rounded
+  up to blocks of 8,192 rows, and nothing else: the sorting keys begin so, and every view groups by both. That is what the
+  dashboard asks every two seconds.
 - The same of all instruments of a pool reads the pool's range: a scan of the columns named here.
 - `balances` reads all of a pool's postings: an account has rows in every period, so no order of the table helps. Whoever wants
   one account now asks the engine's web view, which has it in memory.
-- A stretch of the journal (journal_offset BETWEEN …), as `bourse audit` reads: `ledger` is sorted by it within a pool; the other
-  tables have the least and highest journal offset of each 8,192 rows as a skipping index.
+- A stretch of the journal (journal_offset > … AND journal_offset <= …), as `bourse audit` reads: of `ledger`, which is sorted by it
+  within a period, the stretch; of the others, blocks of those instruments that were traded meanwhile. A skipping index with the
+  least and highest journal offset of each block rules the others out.
 
 Sums of tokens and money are Int128: those of all time may leave int64 (law 3).
 """

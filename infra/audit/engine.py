@@ -23,6 +23,8 @@ from streams.settings import Settings
 
 PATIENCE_S = 15.0
 """The sink lands a batch every second or so."""
+AWAY_S = 30.0
+"""How long an engine may be away: one that was killed starts again and folds what its snapshot lacks."""
 AGAIN_S = 0.3
 ANSWER_S = 30.0
 PAGE = 10_000
@@ -128,11 +130,11 @@ def _pages(settings: Settings, pool: str) -> Iterator[_Page]:
 
 def _asked(client: httpx.Client, settings: Settings, pool: str, after: Key) -> dict[str, Any]:
     url = f"{settings.engine_web_url()}/pools/{quote(pool, safe='')}/accounts"
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + AWAY_S
     while True:
         try:
             answer = client.get(url, params={"asset": after[0], "account": after[1], "limit": PAGE})
-            failure = "" if answer.is_success else answer.text.strip()[:200]
+            failure = "" if answer.is_success else " ".join(answer.text.split())[:200]
         except httpx.HTTPError as error:
             failure = str(error)
         if not failure:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from infra.audit.checks import CHECKS
@@ -48,19 +49,17 @@ def rows(verdict: Verdict) -> Iterator[Row]:
 def show(console: Console, verdicts: list[Verdict]) -> None:
     """Prints a line for each pool, what does not hold, and what is proved."""
     table = Table(header_style="bold")
-    for heading in ("pool", "periods"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("journal through", "postings", "order events", "closings", "engine's accounts", "findings"):
+    table.add_column("pool", overflow="fold")
+    for heading in ("periods to", "postings", "events", "accounts", "findings"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
     for verdict in verdicts:
         report, engine = verdict.report, verdict.engine
-        compared = "not asked" if engine is None else f"{engine.accounts:,}"
-        counts = (verdict.scope.through, report.postings, report.order_events, report.checkpoints - 1)
+        compared = "–" if engine is None else f"{engine.accounts:,}"
+        end = "–" if verdict.scope.last is None else str(verdict.scope.last)
+        counts = (f"{report.postings:,}", f"{report.order_events:,}", compared, f"{verdict.found:,}")
         told = "[green]holds" if verdict.clean else "[bold red]does not hold"
-        table.add_row(
-            verdict.scope.pool, _periods(verdict), *(f"{count:,}" for count in counts), compared, f"{verdict.found:,}", told
-        )
+        table.add_row(escape(verdict.scope.pool), end, *counts, told)
     console.print(table)
     for verdict in verdicts:
         if not verdict.clean:
@@ -87,7 +86,7 @@ def proof(verdicts: list[Verdict]) -> str:
 
 
 def _show_findings(console: Console, verdict: Verdict) -> None:
-    table = Table(title=f"pool {verdict.scope.pool}", header_style="bold", title_justify="left")
+    table = Table(title=escape(f"pool {verdict.scope.pool}"), header_style="bold", title_justify="left")
     for heading in ("what", "of", "where", "asset"):
         table.add_column(heading, overflow="fold")
     for heading in ("expected", "found"):
@@ -95,8 +94,8 @@ def _show_findings(console: Console, verdict: Verdict) -> None:
     listed = list(rows(verdict))
     for row in listed[:SHOWN]:
         asset = "" if row.asset is None else "money" if row.asset == MONEY else f"tokens of {row.asset}"
-        table.add_row(row.fault, row.subject, row.where, asset, _number(row.expected), _number(row.found))
-    console.print(table, markup=False)
+        table.add_row(row.fault, escape(row.subject), row.where, asset, _number(row.expected), _number(row.found))
+    console.print(table)
     if verdict.found > SHOWN:
         console.print(
             f"the first {min(SHOWN, len(listed)):,} of {verdict.found:,} findings; --json lists up to {KEPT_FINDINGS:,}",
@@ -142,12 +141,6 @@ def _pool(verdict: Verdict) -> dict[str, Any]:
         },
         "findings": [row._asdict() for row in rows(verdict)],
     }
-
-
-def _periods(verdict: Verdict) -> str:
-    scope = verdict.scope
-    end = "none closed" if scope.last is None else str(scope.last)
-    return f"{'first' if scope.first is None else scope.first} to {end}"
 
 
 def _plain(subject: str) -> str:

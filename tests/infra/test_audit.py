@@ -89,7 +89,8 @@ def bourse(settings, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(audited_lines, "WINDOW_ROWS", 700)  # several windows
     monkeypatch.setattr(audited_lines, "BUCKET", 16)
-    monkeypatch.setattr(compared, "PATIENCE_S", 0.1)
+    for patience in ("PATIENCE_S", "AWAY_S"):
+        monkeypatch.setattr(compared, patience, 0.1)
 
     def run(*arguments, settings=settings):
         for name, value in settings.as_environment().items():

@@ -12,7 +12,9 @@ from landed_world import land
 
 from processors.market.state import parted
 from schemas.clickhouse_views import views
-from schemas.market_facts import Deliveries, Settlements, Trades, TransferEvents
+from schemas.facts import Postings
+from schemas.market_facts import BookPhase, Deliveries, OrderEvents, Settlements, Trades, TransferEvents
+from schemas.shape import shapes
 from streams.clickhouse import connect
 from streams.settings import Settings
 
@@ -48,6 +50,22 @@ def test_every_row_is_there_twice_and_is_seen_once(client, world):
     assert trades > 20
     assert rows(client, "SELECT count() FROM trades") == [(trades,)]
     assert rows(client, "SELECT count() FROM trades_landed")[0][0] in {trades, 2 * trades}  # merged already, or not yet
+
+
+@pytest.mark.parametrize(
+    "model", [Postings, OrderEvents, BookPhase, Trades, Settlements, Deliveries, TransferEvents], ids=lambda model: model.KIND
+)
+def test_every_fact_of_the_market_landed_with_all_its_rows_in_their_order(client, world, model):
+    per_row = [shape.name for shape in shapes(model) if shape.per_row] or [None]
+    column = per_row[-1] or "period"
+    expected = [
+        (fact.journal_offset, fact.fact_index, row, value)
+        for fact in of_kind(world.facts, model)
+        for row, value in enumerate(getattr(fact, column) if per_row[0] else [fact.period])
+    ]
+    order = "journal_offset, fact_index, record_row"
+    assert rows(client, f"SELECT {order}, {column} FROM {model.TABLE.name} ORDER BY {order}") == expected
+    assert expected
 
 
 def test_open_orders_are_those_of_the_books(client, world):
