@@ -11,10 +11,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from journal_world import World, pool, profile, usage
 
 from processors.snapshot import state_hash
-from schemas.facts import PeriodClosed, UsageCounted
-from schemas.journal import ClockTick
+from schemas.facts import AllocationsClosed, PeriodClosed, UsageCounted
+from schemas.journal import ClockTick, UsageSums
 from streams.codecs import encode
-from streams.replay import ReplayError, verify
+from streams.replay import ReplayError, fold_again, verify
 
 pytestmark = pytest.mark.kafka
 
@@ -182,3 +182,14 @@ def test_the_repositorys_own_golden_journals_replay(bootstrap: str) -> None:
         world.take(*(record for _, record in golden.journal_of(written)))
         recorded.worlds[at], recorded.facts[at] = world, [encode(fact) for fact in world.facts]
     assert [(verdict.periods, verdict.difference) for verdict in recorded.write().verify()] == [(5, None)] * 2
+
+
+def test_a_journal_is_folded_again_without_some_of_its_records(recorded: Recorded) -> None:
+    recorded.write()
+    world = recorded.worlds[1]
+    where = (recorded.config, recorded.journal_topic, 1)
+    assert list(fold_again(*where, lambda _: True)) == world.facts
+    without = list(fold_again(*where, lambda record: not isinstance(record, UsageSums)))
+    closed = [fact for fact in without if isinstance(fact, AllocationsClosed)]
+    assert len(closed) == sum(isinstance(fact, AllocationsClosed) for fact in world.facts)
+    assert sum(sum(fact.used) for fact in closed) == 0 < sum(sum(f.used) for f in world.facts if isinstance(f, AllocationsClosed))
