@@ -18,6 +18,8 @@ from processors.orderbook.compiled.layout import (
     OP_KIND,
     OP_QTY,
     OPEN_ORDERS,
+    USED_LEVELS,
+    USED_ORDERS,
     WRITTEN,
 )
 from processors.orderbook.compiled.running import resting, run
@@ -54,8 +56,10 @@ class CompiledBook:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its arrays, rows that were never used included."""
-        return sum(array.nbytes for array in self._book)
+        """Bytes of rows that were ever used. Others have no memory yet: the operating system gives it where it is written to."""
+        book = self._book
+        used = int(book.numbers[USED_ORDERS] + book.numbers[USED_LEVELS]) * book.numbers.itemsize
+        return used + book.slots.nbytes + book.numbers.nbytes
 
     def run(self, ops: Ints) -> Ints:
         """Carries out operations in their order.
