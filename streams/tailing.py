@@ -127,7 +127,7 @@ class Tail(Generic[Item]):
                 return self._look()
             except KafkaException as silent:
                 error: KafkaError = silent.args[0]
-                if not error.retriable() or time.monotonic() > deadline:
+                if error.code() in _FINAL or time.monotonic() > deadline:
                     raise Unavailable(f"Kafka at {self._servers} does not answer: {error.str()}") from silent
                 time.sleep(POLL_S)  # a broker that has just started, or a leader that changes; this is a thread of its own
 
