@@ -41,6 +41,7 @@ COMMANDS = {
     "trades": "infra.commands.market_view:trades",
     "keys": "infra.commands.market_operator:keys",
     "deposit": "infra.commands.market_operator:deposit",
+    "bots": "infra.commands.bots:bots",
     "bench": "infra.commands.bench:bench",
     "demo": "infra.commands.demo:demo",
     "allocate": "infra.doors:allocate_command",

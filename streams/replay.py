@@ -84,14 +84,14 @@ def verify(config: Mapping[str, Any], journal: str, facts: str, progress: Progre
     Raises:
         ReplayError: a topic is missing or cut at its beginning, holds what we did not write, or the broker is silent.
     """
-    return [verify_partition(config, journal, facts, partition, progress) for partition in _partitions(config, journal)]
+    return [verify_partition(config, journal, facts, partition, progress) for partition in partitions_of(config, journal)]
 
 
 def verify_partition(config: Mapping[str, Any], journal: str, facts: str, partition: int, progress: Progress) -> PartitionVerdict:
     """Replay one partition; see `verify`."""
     verdict = PartitionVerdict(partition)
     state = PartitionState()
-    with _Reader(config, facts, partition) as published, _Reader(config, journal, partition) as inputs:
+    with Recorded(config, facts, partition) as published, Recorded(config, journal, partition) as inputs:
         recorded = _first_copies(published, verdict)
         known = next(recorded, None)
         for offset, data in inputs:
@@ -129,14 +129,14 @@ def fold_again(config: Mapping[str, Any], journal: str, partition: int, keep: Ca
         ReplayError: as of `verify`.
     """
     state = PartitionState()
-    with _Reader(config, journal, partition) as inputs:
+    with Recorded(config, journal, partition) as inputs:
         for offset, data in inputs:
-            record = _record(data, offset, inputs.name)
+            record = record_at(data, offset, inputs.name)
             if keep(record):
                 yield from _folded(state, record, offset, inputs.name)
 
 
-def _first_copies(published: _Reader, verdict: PartitionVerdict) -> Iterator[tuple[FactId, bytes]]:
+def _first_copies(published: Recorded, verdict: PartitionVerdict) -> Iterator[tuple[FactId, bytes]]:
     """Each fact once: ids ascend but where an engine that recovered publishes again what is there already."""
     last: FactId = (-1, -1)
     for offset, data in published:
@@ -161,10 +161,15 @@ def _difference(partition: int, decided: Fact, known: tuple[FactId, bytes]) -> D
 
 
 def _decided(state: PartitionState, data: bytes, offset: int, journal: str) -> list[Fact]:
-    return _folded(state, _record(data, offset, journal), offset, journal)
+    return _folded(state, record_at(data, offset, journal), offset, journal)
 
 
-def _record(data: bytes, offset: int, journal: str) -> Event:
+def record_at(data: bytes, offset: int, journal: str) -> Event:
+    """A journal record.
+
+    Raises:
+        ReplayError: we have not written it.
+    """
     try:
         return decode(data)
     except UnreadableRecord as error:
@@ -188,7 +193,12 @@ def _fact(data: bytes, where: str) -> Fact:
     return fact
 
 
-def _partitions(config: Mapping[str, Any], topic: str) -> list[int]:
+def partitions_of(config: Mapping[str, Any], topic: str) -> list[int]:
+    """The partitions of a topic.
+
+    Raises:
+        ReplayError: there is no such topic, or the broker is silent.
+    """
     consumer = Consumer({**config, "group.id": "bourse-replay", "enable.auto.commit": False})
     try:
         found = consumer.list_topics(topic, timeout=SILENCE_S).topics[topic]
@@ -201,7 +211,7 @@ def _partitions(config: Mapping[str, Any], topic: str) -> list[int]:
     return sorted(found.partitions)
 
 
-class _Reader:
+class Recorded:
     """The messages of one partition from its beginning to where it ended when the reading began."""
 
     def __init__(self, config: Mapping[str, Any], topic: str, partition: int) -> None:

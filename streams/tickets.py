@@ -12,6 +12,8 @@ from datetime import timedelta
 from enum import StrEnum
 from weakref import WeakValueDictionary
 
+from schemas.bot_facts import BotActed, BotSet
+from schemas.bots import BotAction
 from schemas.canonical import digest
 from schemas.fact import Fact
 from schemas.market import TenantCommand
@@ -40,6 +42,8 @@ class Status(StrEnum):
     """The exchange waits for the other tenant."""
     ACCEPTED = "accepted"
     """The exchange was made."""
+    SET = "set"
+    """The bot's settings hold from the next tick on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +136,18 @@ class Tickets:
         return ticket
 
     def take(self, fact: Fact, offset: int) -> None:
-        """The next fact of the pool: CommandTaken, OrderEvents or TransferEvents. Those of one journal record follow each other."""
+        """The next fact of the pool, of one of KINDS. Those of one journal record follow each other."""
         if isinstance(fact, CommandTaken):
             ticket = self._waiting.pop(fact.digest, None)
             self._open = None if ticket is None else (fact.journal_offset, _Open(ticket))
         if self._open is None or self._open[0] != fact.journal_offset:
             return
         opened = self._open[1]
+        of_bot = _outcome_of_bot(fact)
+        if of_bot is not None:
+            opened.ticket.decide(of_bot)
+            self._open = None
+            return
         concerned = (update for update in updates_of(self._tenant, fact, offset) if _concerns(opened.ticket, update))
         for update in concerned:
             opened.updates.append(update)
@@ -148,7 +157,7 @@ class Tickets:
                 return
 
 
-KINDS: tuple[type[Fact], ...] = (CommandTaken, OrderEvents, TransferEvents)
+KINDS: tuple[type[Fact], ...] = (CommandTaken, OrderEvents, TransferEvents, BotSet, BotActed)
 """Of facts that `Tickets` takes."""
 
 
@@ -192,6 +201,17 @@ def _outcome(updates: list[Update]) -> Outcome:
         detail=last.detail,
         updates=tuple(updates),
     )
+
+
+def _outcome_of_bot(fact: Fact) -> Outcome | None:
+    """What became of a bot's settings; None of all other facts. Orders that the bot had before are its own affair."""
+    match fact:
+        case BotSet():
+            return Outcome(Status.SET, 0, 0, 0, "", "", "", ())
+        case BotActed() if fact.action == [BotAction.REJECTED]:
+            return Outcome(Status.REJECTED, 0, 0, 0, fact.reason[0], fact.field[0], fact.detail[0], ())
+        case _:
+            return None
 
 
 def _order_status(last: OrderUpdate) -> Status:
