@@ -1,7 +1,5 @@
 """What an order must be before it meets the book: the reasons of the spec, in the order in which they are judged."""
 
-from collections.abc import Iterator
-
 from processors.orderbook.book import Book, Config
 from processors.orderbook.events import Rejected
 from processors.orderbook.levels import Order
@@ -9,7 +7,7 @@ from processors.orderbook.operations import Cancel, New, Reduce, Replace
 from schemas.trading import OrderType, Phase, Reject, TimeInForce
 
 # To look an enumeration's member up costs as much as a call: what every order asks for is looked up once.
-GTD, LIMIT, CONTINUOUS, AUCTION = TimeInForce.GTD, OrderType.LIMIT, Phase.CONTINUOUS, Phase.AUCTION
+FOK, GTD, LIMIT, CONTINUOUS, AUCTION = TimeInForce.FOK, TimeInForce.GTD, OrderType.LIMIT, Phase.CONTINUOUS, Phase.AUCTION
 
 _DEFAULT_TIF = {OrderType.LIMIT: TimeInForce.GTC, OrderType.MARKET: TimeInForce.IOC}
 _KNOWN_TIF: dict[str, TimeInForce] = {tif.value: tif for tif in TimeInForce}
@@ -23,28 +21,23 @@ def time_in_force(op: New) -> TimeInForce:
     return _DEFAULT_TIF[op.type] if op.tif is None else _KNOWN_TIF.get(op.tif, op.tif)
 
 
-def refused_new(book: Book, op: New, tif: TimeInForce) -> Rejected | None:
+def refused_new(book: Book, op: New, tif: TimeInForce) -> Rejected | None:  # noqa: PLR0911  each reason in its turn
     """Why a new order is refused, whatever it would meet."""
-    fault = next(_faults(book, op, tif), None)
-    return None if fault is None else Rejected(op.id, *fault)
-
-
-def _faults(book: Book, op: New, tif: TimeInForce) -> Iterator[tuple[Reject, str]]:
-    """Reasons and fields. Those after the first may not make sense."""
     if book.closed:
-        yield Reject.CLOSED, ""
+        return Rejected(op.id, Reject.CLOSED, "")
     if op.id in book.orders or op.id in book.ended:
-        yield Reject.DUPLICATE_ID, "id"
+        return Rejected(op.id, Reject.DUPLICATE_ID, "id")
     if _bad_qty(book.config, op.qty):
-        yield Reject.INVALID_QTY, "qty"
+        return Rejected(op.id, Reject.INVALID_QTY, "qty")
     if op.type == LIMIT and _bad_price(book.config, op.price):
-        yield Reject.INVALID_PRICE, "price"
+        return Rejected(op.id, Reject.INVALID_PRICE, "price")
     if field := _contradiction(op, tif):
-        yield Reject.INVALID_TIF, field
+        return Rejected(op.id, Reject.INVALID_TIF, field)
     if tif == GTD and op.expire is not None and book.now is not None and op.expire <= book.now:
-        yield Reject.ALREADY_EXPIRED, "expire"
+        return Rejected(op.id, Reject.ALREADY_EXPIRED, "expire")
     if book.phase == AUCTION and (tif not in RESTING or op.post_only):
-        yield Reject.NOT_IN_AUCTION, "post_only" if op.post_only else "tif"
+        return Rejected(op.id, Reject.NOT_IN_AUCTION, "post_only" if op.post_only else "tif")
+    return None
 
 
 def refused_change(book: Book, op: Cancel | Reduce | Replace) -> Rejected | None:
@@ -96,11 +89,11 @@ def _contradiction(op: New, tif: TimeInForce) -> str:
 
 
 def _bad_qty(config: Config, qty: int) -> bool:
-    return _off_grid(qty, config.lot) or qty > config.max_qty
+    # Not `isinstance`: true is no quantity, and neither is 5.0.
+    return type(qty) is not int or not 0 < qty <= config.max_qty or qty % config.lot != 0
 
 
 def _off_grid(qty: int, lot: int) -> bool:
-    # Not `isinstance`: true is no quantity, and neither is 5.0.
     return type(qty) is not int or qty <= 0 or qty % lot != 0
 
 

@@ -3,7 +3,7 @@
 A change of one order is O(1), but for a price that is new on its side or empty now: O(log prices).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from processors.orderbook.events import Accepted
 from processors.orderbook.ladder import Ladder
@@ -128,10 +128,6 @@ class BookSide:
             while order is not None:
                 yield order
                 order = order.behind
-
-    def met(self, limit: int | None) -> Iterable[Order]:
-        """Orders that one of the other side with this limit (None: any price) meets, in price-time priority."""
-        return self.orders(limit) if self.crosses(limit) else ()
 
     def open_at(self, price: int) -> int:
         """Tokens that rest at one price."""

@@ -17,7 +17,8 @@ from typing import Any
 
 from processors.orderbook.book import Book, BrokenBookError
 from processors.orderbook.checks import (
-    AUCTION,
+    CONTINUOUS,
+    FOK,
     GTD,
     LIMIT,
     RESTING,
@@ -46,6 +47,9 @@ from processors.orderbook.operations import Cancel, Clock, Close, New, Op, Reduc
 from processors.orderbook.uncross import clearing_price, trades_at
 from schemas.trading import CancelReason, Phase, Reject, SelfTrade, TimeInForce
 
+# Looked up once, as in checks.py.
+NO_PREVENTION, USER, UNFILLED = SelfTrade.NONE, CancelReason.USER, CancelReason.UNFILLED
+
 
 def decide(book: Book, op: Op) -> list[BookEvent]:
     """The events of one operation, to be recorded in their order.
@@ -73,20 +77,23 @@ def _new(book: Book, op: New) -> list[BookEvent]:
     refused = refused_new(book, op, tif)
     if refused is not None:
         return [refused]
-    limit = op.price if op.type == LIMIT else None
-    if book.phase == AUCTION:
-        return [accepted(op, tif), Rested(op.id)]
-    if op.post_only and book.opposite(op.side).crosses(limit):
-        return [Rejected(op.id, Reject.POST_ONLY_WOULD_CROSS, "price")]
-    events, open_qty, traded = _sweep(op.id, op.acct, op.stp, op.qty, book.opposite(op.side).met(limit))
-    if traded < op.qty and tif == TimeInForce.FOK:
+    events: list[BookEvent] = [accepted(op, tif)]
+    opposite, limit = book.opposite(op.side), op.price if op.type == LIMIT else None
+    open_qty, traded = op.qty, 0
+    if book.phase == CONTINUOUS and opposite.crosses(limit):
+        if op.post_only:
+            return [Rejected(op.id, Reject.POST_ONLY_WOULD_CROSS, "price")]
+        open_qty, traded = _sweep(events, op, op.qty, opposite.orders(limit))
+    if traded < op.qty and tif == FOK:
         return [Rejected(op.id, Reject.FOK_NOT_FILLABLE, "qty")]
-    return [accepted(op, tif), *events, *_left_over(op.id, open_qty, tif)]
+    if open_qty:
+        events.append(Rested(op.id) if tif in RESTING else Cancelled(op.id, open_qty, UNFILLED))
+    return events
 
 
 def _cancel(book: Book, op: Cancel) -> list[BookEvent]:
     refused = refused_change(book, op)
-    return [refused or Cancelled(op.id, book.orders[op.id].open, CancelReason.USER)]
+    return [refused or Cancelled(op.id, book.orders[op.id].open, USER)]
 
 
 def _reduce(book: Book, op: Reduce) -> list[BookEvent]:
@@ -110,28 +117,35 @@ def _replace(book: Book, op: Replace) -> list[BookEvent]:
         return [Replaced(op.id, op.price, op.qty, kept_priority=True)]
     if crosses_post_only(book, order, op.price):
         return [Rejected(op.id, Reject.POST_ONLY_WOULD_CROSS, "price")]
-    replaced = Replaced(op.id, op.price, op.qty, kept_priority=False)
-    if book.phase == AUCTION:
-        return [replaced, Rested(op.id)]
-    events, open_qty, _ = _sweep(op.id, order.acct, order.stp, op.qty - order.filled, book.opposite(order.side).met(op.price))
-    # An order that could be replaced was resting, so that what is left of it rests again.
-    return [replaced, *events, *_left_over(op.id, open_qty, TimeInForce.GTC)]
+    events: list[BookEvent] = [Replaced(op.id, op.price, op.qty, kept_priority=False)]
+    opposite, open_qty = book.opposite(order.side), op.qty - order.filled
+    if book.phase == CONTINUOUS and opposite.crosses(op.price):
+        open_qty, _ = _sweep(events, order, open_qty, opposite.orders(op.price))
+    if open_qty:  # an order that could be replaced was resting, so that what is left of it rests again
+        events.append(Rested(op.id))
+    return events
 
 
-def _sweep(taker: str, acct: str, stp: SelfTrade, qty: int, makers: Iterable[Order]) -> tuple[list[BookEvent], int, int]:
+def _sweep(events: list[BookEvent], taker: New | Order, qty: int, makers: Iterable[Order]) -> tuple[int, int]:
     """Trades with makers in their order until nothing is open; of own orders, only those that it reaches count.
 
+    Args:
+        events: what happens is appended here.
+        taker: the order, as it is asked for or as it rested until now.
+        qty: what it has open.
+        makers: orders that it meets, in price-time priority.
+
     Returns:
-        What happens, what is open after it, and how much trades.
+        What is open after it, and how much trades.
     """
-    events: list[BookEvent] = []
+    taker_id, acct, stp = taker.id, taker.acct, taker.stp
     open_qty, traded = qty, 0
     for maker in makers:
         if not open_qty:
             break
         both = min(open_qty, maker.open)
-        if maker.acct != acct or stp == SelfTrade.NONE:
-            events.append(Filled(maker.id, taker, maker.price, both))
+        if maker.acct != acct or stp == NO_PREVENTION:
+            events.append(Filled(maker.id, taker_id, maker.price, both))
             open_qty -= both
             traded += both
             continue
@@ -139,9 +153,9 @@ def _sweep(taker: str, acct: str, stp: SelfTrade, qty: int, makers: Iterable[Ord
         if off_maker:
             events.append(Cancelled(maker.id, off_maker, CancelReason.SELF_TRADE))
         if off_taker:
-            events.append(Cancelled(taker, off_taker, CancelReason.SELF_TRADE))
+            events.append(Cancelled(taker_id, off_taker, CancelReason.SELF_TRADE))
             open_qty -= off_taker
-    return events, open_qty, traded
+    return open_qty, traded
 
 
 def _self_trade(stp: SelfTrade, maker: int, taker: int) -> tuple[int, int]:
@@ -149,12 +163,6 @@ def _self_trade(stp: SelfTrade, maker: int, taker: int) -> tuple[int, int]:
     if stp == SelfTrade.DECREMENT:
         return min(maker, taker), min(maker, taker)
     return 0 if stp == SelfTrade.CANCEL_TAKER else maker, 0 if stp == SelfTrade.CANCEL_MAKER else taker
-
-
-def _left_over(order: str, open_qty: int, tif: TimeInForce) -> list[BookEvent]:
-    if not open_qty:
-        return []
-    return [Rested(order) if tif in RESTING else Cancelled(order, open_qty, CancelReason.UNFILLED)]
 
 
 def _clock(book: Book, op: Clock) -> list[BookEvent]:
