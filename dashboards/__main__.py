@@ -15,7 +15,7 @@ from streams.settings import Settings
 
 
 class QuietHandler(WSGIRequestHandler):
-    """A page asks six times in two seconds; only failed requests are logged."""
+    """A page asks three times in two seconds; only failed requests are logged."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Logs 4xx and 5xx."""

@@ -205,6 +205,17 @@ def test_a_table_of_findings_says_where_and_how_much(bourse, settings):
     assert audited(bourse)[0] == 0, "it is not as it was"
 
 
+def test_orders_are_held_to_the_fees_with_which_their_instrument_began(bourse, new_database):
+    settings = new_database()
+    world = busy(5, periods=5, orders=40, later={"maker_fee_bp": 300, "taker_fee_bp": 250})
+    assert {instrument.terms.maker_fee_bp for instrument in world.market.instruments.values()} == {5, 300}
+    world.take(DepositCommand(id="last", pool="llm", tenant="ann", amount=1))
+    land(settings, [world])
+    for arguments in ((), ("--from", "8")):
+        code, told = audited(bourse, "--no-engine", *arguments, settings=settings)
+        assert (code, told["pools"][0]["findings"]) == (0, [])
+
+
 def test_what_has_landed_in_part_is_left_for_later(bourse, new_database, world):
     settings = new_database()
     land(settings, [world], upto=len(world.facts) * 2 // 3)

@@ -11,8 +11,11 @@ TENANTS = ("ann", "ben", "cat", "dan")
 TERMS = {"maker_fee_bp": 5, "taker_fee_bp": 20, "forward_periods": 4, "offer_unsold": True, "reserve_price": 90}
 
 
-def busy(seed=0, periods=4, orders=60, **terms):
-    """Periods 5 to 5 + periods: limit and market orders, changes of them, transfers, exchanges, usage, capacity that falls."""
+def busy(seed=0, periods=4, orders=60, later=None, **terms):
+    """Periods 5 to 5 + periods: limit and market orders, changes of them, transfers, exchanges, usage, capacity that falls.
+
+    `later`: terms that hold from then on.
+    """
     rng = random.Random(seed)
     world = MarketWorld(TENANTS, base=100, money=10_000_000, capacity=450, **(TERMS | terms))
     for number in range(periods):
@@ -21,7 +24,7 @@ def busy(seed=0, periods=4, orders=60, **terms):
         if rng.random() < 0.5:
             world.take(usage(2 * world.present + 1, {name: rng.randrange(60) for name in TENANTS}, pool="llm"))
         if number == periods // 2:  # less than the bases that were sold: deliveries shrink
-            world.take(pool(fresh("pool"), capacity=250, **{"allow_unsigned": True, **TERMS, **terms}))
+            world.take(pool(fresh("pool"), capacity=250, **{"allow_unsigned": True, **TERMS, **terms, **(later or {})}))
         world.period(world.present)
     return world
 
