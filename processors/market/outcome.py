@@ -33,6 +33,13 @@ from schemas.trading import OrderType, SelfTrade, Side, TimeInForce
 
 BASIS = 10_000
 
+# To look an enumeration's member up costs as much as a call, and an order asks for dozens.
+_BUY, _SELL, _LIMIT, _MARKET, _GTC, _GTD = Side.BUY, Side.SELL, OrderType.LIMIT, OrderType.MARKET, TimeInForce.GTC, TimeInForce.GTD
+_ACCEPTED, _RESTED, _FILLED = OrderEventKind.ACCEPTED, OrderEventKind.RESTED, OrderEventKind.FILLED
+_REDUCED, _REPLACED, _CANCELLED = OrderEventKind.REDUCED, OrderEventKind.REPLACED, OrderEventKind.CANCELLED
+_POST, _HOLD, _CAPTURE, _VOID = Entry.POST, Entry.HOLD, Entry.CAPTURE, Entry.VOID
+_ORDER, _TRADE, _FEE, _GRANT = Code.ORDER, Code.TRADE, Code.FEE, Code.GRANT
+
 
 class OrderRow(NamedTuple):
     """One row of OrderEvents, in the order of its columns."""
@@ -77,10 +84,12 @@ class TradeRow(NamedTuple):
 
 @dataclass(slots=True)
 class _Standing:
-    """An order while its events are gone through."""
+    """An order while its events are gone through: whose it is, the id of its hold, and how much that holds."""
 
     tenant: str
     order_id: str
+    account: str
+    hold: str
     side: Side
     order_type: OrderType
     tif: TimeInForce
@@ -118,14 +127,14 @@ class Outcome:
                 case Crossed():
                     self._trade(event.buy, event.sell, event, "auction")
                 case Cancelled():
-                    self._shrink(event.id, OrderEventKind.CANCELLED, event.qty, event.reason)
+                    self._shrink(event.id, _CANCELLED, event.qty, event.reason)
                 case Reduced():
-                    self._shrink(event.id, OrderEventKind.REDUCED, event.by, "")
+                    self._shrink(event.id, _REDUCED, event.by, "")
                 case Replaced():
                     self._replace(event)
                 case Rested():
                     order = self._of(event.id)
-                    self._note(event.id, OrderEventKind.RESTED, order.price, order.open)
+                    self.orders.append([_row(order, _RESTED, order.price, order.open)])
                 case _:
                     continue  # clock, phase and close are stated by a fact of their own
 
@@ -153,9 +162,6 @@ class Outcome:
             )
         yield from posting_facts(stamp, pool, open_period, self.postings)
 
-    def _hold_id(self, in_book: str) -> str:
-        return order_hold(self.instrument.period, in_book)
-
     def _of(self, in_book: str) -> _Standing:
         found = self._standings.get(in_book)
         if found is None:
@@ -163,12 +169,18 @@ class Outcome:
         return found
 
     def _standing(self, order: Order) -> _Standing:
-        hold = self.ledger.holds.get(self._hold_id(order.id))
-        tif = TimeInForce.GTC if order.expire is None else TimeInForce.GTD  # no others rest
+        """An order that rests."""
+        tenant, order_id = parted(order.id)
+        hold = order_hold(self.instrument.period, order.id)
+        _, held = self.ledger.holds[hold]
+        tif = _GTC if order.expire is None else _GTD  # no others rest
         return _Standing(
-            *parted(order.id),
+            tenant,
+            order_id,
+            order.acct,
+            hold,
             order.side,
-            OrderType.LIMIT,
+            _LIMIT,
             tif,
             order.stp,
             order.post_only,
@@ -176,7 +188,7 @@ class Outcome:
             order.price,
             order.open,
             order.filled,
-            0 if hold is None else hold[1],
+            held,
         )
 
     def _accept(self, event: Accepted, events: Sequence[BookEvent]) -> None:
@@ -184,6 +196,8 @@ class Outcome:
         order = _Standing(
             tenant,
             order_id,
+            event.acct,
+            order_hold(self.instrument.period, event.id),
             event.side,
             event.type,
             event.tif,
@@ -196,19 +210,18 @@ class Outcome:
             0,
         )
         self._standings[event.id] = order
-        self._note(event.id, OrderEventKind.ACCEPTED, event.price, event.qty)
-        if event.type is OrderType.MARKET and event.side is Side.BUY:
+        self.orders.append([_row(order, _ACCEPTED, event.price, event.qty)])
+        if event.type is _MARKET and event.side is _BUY:
             # It never rests: what it trades now is all that it can cost.
             fills = [each for each in events if isinstance(each, Filled) and each.taker == event.id]
-            self._hold(event.id, order, sum(cost(each.price, each.qty, self.instrument.terms.taker_fee_bp) for each in fills))
+            self._hold(order, sum(cost(each.price, each.qty, self.instrument.terms.taker_fee_bp) for each in fills))
         else:
-            self._hold(event.id, order, self._need(order))
+            self._hold(order, self._need(order))
 
     def _trade(self, first: str, second: str, event: Filled | Crossed, taker: str) -> None:
         """A trade of two orders; a Filled's first one is the maker, a Crossed's the buyer."""
         one, two = self._of(first), self._of(second)
-        buy_id, sell_id = (first, second) if one.side is Side.BUY else (second, first)
-        buy, sell = self._of(buy_id), self._of(sell_id)
+        buy, sell = (one, two) if one.side is _BUY else (two, one)
         terms = self.instrument.terms
         maker_fee, taker_fee = terms.maker_fee_bp, terms.taker_fee_bp
         notional = event.price * event.qty
@@ -222,102 +235,84 @@ class Outcome:
             taker,
             event.price,
             event.qty,
-            notional * (taker_fee if taker == Side.BUY else maker_fee) // BASIS,
-            notional * (taker_fee if taker == Side.SELL else maker_fee) // BASIS,
+            notional * (taker_fee if taker == _BUY else maker_fee) // BASIS,
+            notional * (taker_fee if taker == _SELL else maker_fee) // BASIS,
         )
         self.trades.append(row)
         for order in (buy, sell):
             order.open -= event.qty
             order.filled += event.qty
-        self._pay(buy_id, buy, row)
-        self._deliver(sell_id, sell, row)
-        self.orders.append([self._row(order, OrderEventKind.FILLED, event.price, event.qty, reason="") for order in (one, two)])
+        self._pay(buy, sell, row)
+        # The seller's hold gives its tokens; those of a later period become the buyer's claim.
+        self._capture(sell, _TRADE, self.instrument.period, buy.account, row.qty)
+        self.orders.append([_row(order, _FILLED, event.price, event.qty) for order in (one, two)])
 
-    def _pay(self, buy_id: str, buy: _Standing, row: TradeRow) -> None:
+    def _pay(self, buy: _Standing, sell: _Standing, row: TradeRow) -> None:
         """The buyer's hold pays the seller and the fees, or the escrow till delivery; what else it reserved is free."""
-        buyer, seller = account_of(row.buyer), account_of(row.seller)
-        fees = row.buyer_fee + row.seller_fee
-        earned = row.notional - row.seller_fee
-        hold_id = self._hold_id(buy_id)
         if self.present:
-            self._capture(buy, PostingRow(Entry.CAPTURE, Code.TRADE, MONEY, hold_id, buyer, seller, earned))
-            self._capture(buy, PostingRow(Entry.CAPTURE, Code.FEE, MONEY, hold_id, buyer, OPERATOR, fees))
+            self._capture(buy, _TRADE, MONEY, sell.account, row.notional - row.seller_fee)
+            self._capture(buy, _FEE, MONEY, OPERATOR, row.buyer_fee + row.seller_fee)
         else:
-            escrow = escrow_account(self.instrument.period)
-            self._capture(buy, PostingRow(Entry.CAPTURE, Code.TRADE, MONEY, hold_id, buyer, escrow, earned + fees))
-        if buy.order_type is not OrderType.MARKET:
-            self._hold(buy_id, buy, self._need(buy))
+            self._capture(buy, _TRADE, MONEY, escrow_account(self.instrument.period), row.notional + row.buyer_fee)
+        if buy.order_type is not _MARKET:
+            self._hold(buy, self._need(buy))
 
-    def _deliver(self, sell_id: str, sell: _Standing, row: TradeRow) -> None:
-        """The seller's hold gives its tokens; those of a later period become the buyer's claim."""
-        seller, buyer = account_of(row.seller), account_of(row.buyer)
-        self._capture(
-            sell, PostingRow(Entry.CAPTURE, Code.TRADE, self.instrument.period, self._hold_id(sell_id), seller, buyer, row.qty)
-        )
-
-    def _capture(self, order: _Standing, row: PostingRow) -> None:
-        if not row.amount:
+    def _capture(self, order: _Standing, code: Code, asset: int, to: str, amount: int) -> None:
+        if not amount:
             return
-        order.held -= row.amount
-        if row.debit == row.credit:  # orders of one account that self-trade prevention let meet: nothing changes hands
-            row = row._replace(entry=Entry.VOID, credit="")
-        self.postings.append(row)
+        order.held -= amount
+        if order.account == to:  # orders of one account that self-trade prevention let meet: nothing changes hands
+            self.postings.append(PostingRow(_VOID, code, asset, order.hold, to, "", amount))
+        else:
+            self.postings.append(PostingRow(_CAPTURE, code, asset, order.hold, order.account, to, amount))
 
     def _shrink(self, in_book: str, event: OrderEventKind, qty: int, reason: str) -> None:
         order = self._of(in_book)
         order.open -= qty
-        self._note(in_book, event, order.price, qty, reason=reason)
-        if order.order_type is not OrderType.MARKET or order.side is Side.SELL:
-            self._hold(in_book, order, self._need(order))
+        self.orders.append([_row(order, event, order.price, qty, reason)])
+        if order.order_type is not _MARKET or order.side is _SELL:
+            self._hold(order, self._need(order))
 
     def _replace(self, event: Replaced) -> None:
         order = self._of(event.id)
         order.price, order.open = event.price, event.qty - order.filled
-        self._note(event.id, OrderEventKind.REPLACED, event.price, event.qty, kept_priority=event.kept_priority)
-        self._hold(event.id, order, self._need(order))
+        self.orders.append([_row(order, _REPLACED, event.price, event.qty)._replace(kept_priority=event.kept_priority)])
+        self._hold(order, self._need(order))
 
     def _need(self, order: _Standing) -> int:
-        return order.open if order.side is Side.SELL else reserve(self.instrument.terms, order.price, order.open)
+        return order.open if order.side is _SELL else reserve(self.instrument.terms, order.price, order.open)
 
-    def _hold(self, in_book: str, order: _Standing, need: int) -> None:
+    def _hold(self, order: _Standing, need: int) -> None:
         """The order's hold becomes what its open part needs."""
         change, order.held = need - order.held, need
         if not change:
             return
-        owner = account_of(order.tenant)
-        asset = self.instrument.period if order.side is Side.SELL else MONEY
-        if change > 0 and order.side is Side.SELL:
-            self.postings += grants(self.ledger, asset, owner, change)
-        entry = Entry.HOLD if change > 0 else Entry.VOID
-        self.postings.append(PostingRow(entry, Code.ORDER, asset, self._hold_id(in_book), owner, "", abs(change)))
+        asset = self.instrument.period if order.side is _SELL else MONEY
+        if change > 0 and order.side is _SELL:
+            self.postings += grants(self.ledger, asset, order.account, change)
+        entry = _HOLD if change > 0 else _VOID
+        self.postings.append(PostingRow(entry, _ORDER, asset, order.hold, order.account, "", abs(change)))
 
-    def _note(
-        self, in_book: str, event: OrderEventKind, price: int, qty: int, *, reason: str = "", kept_priority: bool = False
-    ) -> None:
-        row = self._row(self._of(in_book), event, price, qty, reason=reason, kept_priority=kept_priority)
-        self.orders.append([row])
 
-    def _row(
-        self, order: _Standing, event: OrderEventKind, price: int, qty: int, *, reason: str, kept_priority: bool = False
-    ) -> OrderRow:
-        return OrderRow(
-            order.tenant,
-            order.order_id,
-            event,
-            order.side,
-            order.order_type,
-            order.tif,
-            order.stp,
-            order.post_only,
-            order.expire,
-            price,
-            qty,
-            order.open,
-            kept_priority,
-            reason,
-            "",
-            "",
-        )
+def _row(order: _Standing, event: OrderEventKind, price: int, qty: int, reason: str = "") -> OrderRow:
+    return OrderRow(
+        order.tenant,
+        order.order_id,
+        event,
+        order.side,
+        order.order_type,
+        order.tif,
+        order.stp,
+        order.post_only,
+        order.expire,
+        price,
+        qty,
+        order.open,
+        False,  # noqa: FBT003  by its place, as by name it would cost twice as much
+        reason,
+        "",
+        "",
+    )
 
 
 def account_of(tenant: str) -> str:
@@ -341,7 +336,7 @@ def reserve(terms: MarketTerms, price: int, qty: int) -> int:
 def grants(ledger: Ledger, period: int, owner: str, amount: int) -> list[PostingRow]:
     """Issues to an owner the tokens of its own that it needs on the ledger to give away `amount` (see market/tokens.py)."""
     missing = amount - ledger.available(period, owner)
-    return [PostingRow(Entry.POST, Code.GRANT, period, "", POOL, owner, missing)] if missing > 0 else []
+    return [PostingRow(_POST, _GRANT, period, "", POOL, owner, missing)] if missing > 0 else []
 
 
 def posting_facts(stamp: Stamp, pool: str, open_period: int, rows: Sequence[PostingRow]) -> Iterator[Fact]:

@@ -33,6 +33,14 @@ from schemas.market_facts import (
 )
 from schemas.trading import Phase
 
+# To look an enumeration's member up costs as much as a call, and an order asks for a dozen.
+_ACCEPTED, _RESTED, _FILLED, _REDUCED = (
+    OrderEventKind.ACCEPTED,
+    OrderEventKind.RESTED,
+    OrderEventKind.FILLED,
+    OrderEventKind.REDUCED,
+)
+_CANCELLED, _REJECTED = OrderEventKind.CANCELLED, OrderEventKind.REJECTED
 _GIVEN = {TransferEventKind.DONE, TransferEventKind.ACCEPTED}
 _ENDED = {TransferEventKind.ACCEPTED, TransferEventKind.CANCELLED}
 
@@ -40,7 +48,7 @@ _ENDED = {TransferEventKind.ACCEPTED, TransferEventKind.CANCELLED}
 def record_postings(pool: PoolState, fact: Postings) -> None:
     """The ledger's rows, which were judged when they were decided."""
     columns = (fact.entry, fact.code, fact.asset, fact.hold, fact.debit_account, fact.credit_account, fact.amount)
-    record(pool.market.ledger, [PostingRow(*row) for row in zip(*columns, strict=True)])
+    record(pool.market.ledger, list(map(PostingRow._make, zip(*columns, strict=True))))
 
 
 def record_key(pool: PoolState, fact: KeySet) -> None:
@@ -76,7 +84,7 @@ def record_phase(pool: PoolState, fact: BookPhase) -> None:
 
 def record_orders(pool: PoolState, fact: OrderEvents) -> None:
     """Order events are the book's events; a rejection left no trace."""
-    if fact.event == [OrderEventKind.REJECTED]:
+    if fact.event[0] == _REJECTED:  # by itself
         return
     book = pool.market.instruments[fact.period].book
     for event in _book_events(fact):
@@ -87,33 +95,30 @@ def _book_events(fact: OrderEvents) -> Iterator[BookEvent]:
     rows = iter(zip(fact.tenant, fact.order_id, fact.event, fact.price, fact.qty, range(len(fact.event)), strict=True))
     for tenant, order_id, event, price, qty, at in rows:
         in_book = book_id(tenant, order_id)
-        match event:
-            case OrderEventKind.ACCEPTED:
-                yield Accepted(
-                    in_book,
-                    account_of(tenant),
-                    fact.side[at],
-                    price,
-                    qty,
-                    fact.order_type[at],
-                    fact.tif[at],
-                    fact.post_only[at],
-                    fact.stp[at],
-                    fact.expire[at],
-                )
-            case OrderEventKind.RESTED:
-                yield Rested(in_book)
-            case OrderEventKind.FILLED:
-                other, other_id, *_ = next(rows)  # both sides of a trade stand one after the other
-                yield Filled(in_book, book_id(other, other_id), price, qty)
-            case OrderEventKind.REDUCED:
-                yield Reduced(in_book, qty)
-            case OrderEventKind.REPLACED:
-                yield Replaced(in_book, price, qty, fact.kept_priority[at])
-            case OrderEventKind.CANCELLED:
-                yield Cancelled(in_book, qty, fact.reason[at])
-            case OrderEventKind.REJECTED:
-                continue
+        if event == _ACCEPTED:
+            yield Accepted(
+                in_book,
+                account_of(tenant),
+                fact.side[at],
+                price,
+                qty,
+                fact.order_type[at],
+                fact.tif[at],
+                fact.post_only[at],
+                fact.stp[at],
+                fact.expire[at],
+            )
+        elif event == _RESTED:
+            yield Rested(in_book)
+        elif event == _FILLED:
+            other, other_id, *_ = next(rows)  # both sides of a trade stand one after the other
+            yield Filled(in_book, book_id(other, other_id), price, qty)
+        elif event == _CANCELLED:
+            yield Cancelled(in_book, qty, fact.reason[at])
+        elif event == _REDUCED:
+            yield Reduced(in_book, qty)
+        else:
+            yield Replaced(in_book, price, qty, fact.kept_priority[at])
 
 
 def record_trades(pool: PoolState, fact: Trades) -> None:

@@ -323,3 +323,41 @@ def test_last_price_and_volume():
     here.buy("b", 5, 100)
     here.buy("b", 15, 120)
     assert (here.market.instruments[5].last_price, here.market.instruments[5].volume) == (100, 20)
+
+
+@PERIODS
+def test_a_replace_may_take_all_that_is_free(period):
+    """Of a total what is filled counts already: 10 of 40 are, 60 are free."""
+    here = world()
+    here.sell("a", 40, 100, period=period, id="o")
+    here.buy("b", 10, 100, period=period)
+    assert here.replace("a", "o", 100, 101, period=period)[-1].detail == [f"61 tokens of period {period} are needed, 60 are free"]
+    assert of_kind(here.replace("a", "o", 100, 100, period=period), Postings)
+    assert here.held("a", period) == 90
+
+
+@pytest.mark.parametrize(
+    ("mode", "traded"), [("decrement", [5, 5]), ("cancel_maker", [5, 15]), ("cancel_taker", [5]), ("none", [5, 10, 5])]
+)
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_market_order_that_meets_its_own_on_its_way(mode, traded, side):
+    """Between two trades its open part shrinks; what it holds for the rest stays held."""
+    here = world(**FEES)
+    other, worse = ("sell", 1) if side == "buy" else ("buy", -1)
+    here.order("b", other, 5, 100)
+    here.order("a", other, 10, 100 + worse)
+    here.order("c", other, 30, 100 + 2 * worse)
+    facts = here.order("a", side, 20, stp=mode)
+    assert [qty for fact in of_kind(facts, Trades) for qty in fact.qty] == traded
+    left = here.market.instruments[5].book.open_orders(tenant_account("a"))
+    assert [order.open for order in left] == ([10] if mode == "cancel_taker" else [])
+
+
+def test_time_passes_for_orders_that_name_it():
+    """The book's clock goes on when somebody asks for it; between ticks it is the time of the last one."""
+    here = world()
+    here.sell("a", 5, 100)
+    here.tick(11)
+    for expire, reason in ((10_500, "already_expired"), (11_000, "already_expired"), (11_001, "")):
+        assert here.buy("b", 5, 50, tif="GTD", expire=expire)[-1 if reason else -2].reason[0] == reason
+    assert here.market.instruments[5].book.now == 11_000
