@@ -35,17 +35,18 @@ CONNECT_S = 5.0
 
 # {db} becomes the database. Of each bot its newest settings, and what it did and told last.
 LIST = (
-    "SELECT b.pool, b.tenant, b.name, b.strategy, b.enabled, b.first_ahead, b.last_ahead, toUnixTimestamp64Milli(b.time) AS since, "
-    "a.placed AS orders, toUnixTimestamp64Milli(a.acted) AS acted, a.action AS action, a.reason AS reason, a.detail AS detail "
+    "SELECT b.pool AS pool, b.tenant AS tenant, b.name AS name, b.strategy AS strategy, b.enabled AS enabled, "
+    "b.first_ahead AS first_ahead, b.last_ahead AS last_ahead, toUnixTimestamp64Milli(b.time) AS since, "
+    "a.placed AS orders, toUnixTimestamp64Milli(a.acted) AS acted, a.last_action AS action, a.why AS reason, a.told AS detail "
     "FROM (SELECT * FROM {db}.bots ORDER BY journal_offset DESC LIMIT 1 BY pool, tenant, name) AS b "
     "LEFT JOIN (SELECT pool, tenant, bot, countIf(action = 'placed') AS placed, max(time) AS acted, "
-    "argMax(action, (journal_offset, fact_index, record_row)) AS action, "
-    "argMaxIf(reason, (journal_offset, fact_index, record_row), action = 'rests') AS reason, "
-    "argMaxIf(detail, (journal_offset, fact_index, record_row), action = 'rests') AS detail "
+    "argMax(action, (journal_offset, fact_index, record_row)) AS last_action, "
+    "argMaxIf(reason, (journal_offset, fact_index, record_row), action = 'rests') AS why, "
+    "argMaxIf(detail, (journal_offset, fact_index, record_row), action = 'rests') AS told "
     "FROM {db}.bot_actions WHERE action != 'rejected' GROUP BY pool, tenant, bot) AS a "
     "ON a.pool = b.pool AND a.tenant = b.tenant AND a.bot = b.name "
     "WHERE ({pool:String} = '' OR b.pool = {pool:String}) AND ({tenant:String} = '' OR b.tenant = {tenant:String}) "
-    "ORDER BY b.pool, b.tenant, b.name"
+    "ORDER BY pool, tenant, name"
 )
 
 File = Annotated[str, typer.Argument(help="JSON file with the bot's settings; - for standard input.")]
@@ -75,7 +76,7 @@ def list_all(
         raise Unavailable(f"ClickHouse at {where}: {reason}; bourse status tells more") from error
     rows: list[dict[str, Any]] = list(found.named_results())
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        typer.echo(json.dumps({"bots": rows}, ensure_ascii=False))
     else:
         Console().print(bots_table(rows) if rows else "there are no bots")
 

@@ -420,6 +420,48 @@ def test_trades_are_shown_from_the_past_on_and_live(market: Market) -> None:
         assert live.wait(60) == 0
 
 
+def test_a_bot_is_set_listed_tried_and_trades(market: Market, bourse: Callable[..., Said], tmp_path: Path) -> None:
+    cyd, file = {"tenant": "cyd", "key": market.keys / "cyd.key"}, tmp_path / "bot.json"
+    settings = {"name": "far", "strategy": "sell_idle", "min_price": 40, "keep": BASE - 100, "first_ahead": 3 * AHEAD - 9}
+    settings |= {"last_ahead": 3 * AHEAD - 5}
+
+    def asked(*arguments: object, **changed: object) -> Said:
+        file.write_text(json.dumps({**settings, **changed}))
+        return bourse("bots", *arguments, file, "--pool", POOL, **cyd)
+
+    refused = asked("set", min_price=0)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == "rejected: invalid_settings; min_price: 0 is less than 1\n"
+    unsigned = bourse("bots", "set", file, "--pool", POOL, tenant="cyd")
+    assert unsigned.err.startswith("rejected: signature_missing; signature: ")
+
+    assert asked("set").out == f"far: set; bourse bots list {POOL} tells what it does\n"
+
+    def offered() -> list[Any]:
+        orders = bourse("positions", POOL, "--json", **cyd).json["orders"]
+        return [order for order in orders if order["order"].startswith("bot/far/")]
+
+    until(lambda: len(offered()) >= 5, SOON_S, "the bot offers what it does not keep, of five periods")
+    assert {(order["side"], order["price"], order["open"]) for order in offered()} == {("sell", 40, 100)}
+    last = max(order["period"] for order in offered())
+    assert bourse("order", "buy", POOL, last, 30, "--price", 50, "--tenant", "bob", key=market.keys / "bob.key").code == 0
+
+    def listed() -> list[Any]:
+        return [bot for bot in bourse("bots", "list", POOL, "--json").json["bots"] if bot["name"] == "far" and bot["orders"] >= 5]
+
+    (told,) = until(listed, SOON_S, "what the bot did has landed")
+    assert (told["tenant"], told["strategy"], told["enabled"]) == ("cyd", "sell_idle", True)
+    assert "far" in bourse("bots", "list", "--tenant", "cyd").out
+    assert bourse("bots", "list", "--tenant", "stranger").out == "there are no bots\n"
+
+    tried = json.loads(asked("test", "--history", "--json", min_price=45).out)
+    assert (tried["actual"]["sold"], tried["with_bot"]["sold"]) == (30, 30)
+    assert [(trade["price"], trade["qty"]) for trade in tried["trades"]] == [(45, 30)]
+
+    assert asked("set", enabled=False).code == 0
+    until(lambda: not offered(), SOON_S, "a disabled bot has taken its orders back")
+
+
 def test_the_example_bot_trades(market: Market) -> None:
     environment = {**os.environ, **market.system.settings.as_environment()}
     environment |= {"BOURSE_TENANT": "dee", "BOURSE_KEY": str(market.keys / "dee.key")}
