@@ -8,7 +8,7 @@ import numpy as np
 
 from processors import budgets, demand
 from processors.accounts import billed_tenant_of
-from processors.bots.recording import record_actions, record_bot, record_bot_trades
+from processors.bots.recording import record_actions, record_bot, record_bot_orders, record_bot_trades
 from processors.bots.waking import notice
 from processors.market.recording import (
     record_deliveries,
@@ -211,6 +211,7 @@ def _book_phase(state: PartitionState, fact: BookPhase) -> None:
 def _order_events(state: PartitionState, fact: OrderEvents) -> None:
     if fact.pool in state.pools:  # a refused order may name a pool that nobody has defined
         record_orders(state.pools[fact.pool], fact)
+        record_bot_orders(state.pools[fact.pool], fact)
 
 
 def _trades(state: PartitionState, fact: Trades) -> None:

@@ -20,7 +20,7 @@ from processors.state import PartitionState, PoolState
 from schemas.bots import BotAction, BotReason
 from schemas.fact import Fact
 from schemas.market_facts import OrderEventKind
-from schemas.trading import CancelReason, SelfTrade, Side
+from schemas.trading import CancelReason, SelfTrade, Side, TimeInForce
 
 
 class ActionRow(NamedTuple):
@@ -46,7 +46,7 @@ class Desk:
     Attributes:
         rows: what it did and told at this tick.
         kept: the first thing that kept it from acting, and the period; None where nothing did.
-        restless: whether it tried an order that a book did not let through: that may be otherwise at the next tick.
+        vain: orders that it tried and that came to nothing: that may be otherwise at the next tick.
     """
 
     state: PartitionState
@@ -55,7 +55,7 @@ class Desk:
     stamp: Stamp
     rows: list[ActionRow] = field(default_factory=list)
     kept: tuple[Kept, int | None] | None = None
-    restless: bool = False
+    vain: int = 0
 
     @property
     def waits(self) -> bool:
@@ -70,6 +70,9 @@ class Desk:
     def place(self, view: View, side: Side, price: int, qty: int) -> Iterator[Fact]:
         """An order, if it would be accepted and trade or rest: refusing it again at each tick would tell nobody anything."""
         bot = self.bot
+        if bot.settings.tif is TimeInForce.IOC and not _is_met(view, side, price):
+            self.keep(Kept(BotReason.NOTHING_OFFERED, "tif", f"at {price} of period {view.period}"), view.period)
+            return
         number = sum(row.action is BotAction.PLACED for row in self.rows)
         name = order_id(bot, self.state.tick, number)
         op = New(
@@ -83,12 +86,12 @@ class Desk:
         )
         outcome = attempt(self.state, self.pool, view.period, op)
         if isinstance(outcome, Refusal):
-            self.restless = True
+            self.vain += 1
             self.keep(Kept(outcome.reason, outcome.field, outcome.detail), view.period)
             return
         idle = _comes_to_nothing(outcome)
         if idle is not None:
-            self.restless = True
+            self.vain += 1
             self.keep(Kept(idle, "", f"{qty} tokens to {side} at {price} of period {view.period}"), view.period)
             return
         self._note(BotAction.PLACED, view.period, name, (side, price, qty))
@@ -128,6 +131,12 @@ class Desk:
     ) -> None:
         bot = self.bot
         self.rows.append(ActionRow(bot.tenant, bot.settings.name, action, period, name, *order, *kept))
+
+
+def _is_met(view: View, side: Side, price: int) -> bool:
+    """Whether anybody's order rests at this price or a better one."""
+    instrument = view.instrument
+    return instrument is not None and instrument.book.opposite(side).crosses(price)
 
 
 def _comes_to_nothing(outcome: Outcome) -> BotReason | None:

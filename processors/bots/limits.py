@@ -77,8 +77,8 @@ def budget_left(pool: PoolState, bot: Bot, now_ms: int) -> int | None:
     if bot.settings.budget is None:
         return None
     reserved = sum(
-        reserve(instrument.terms, order.price, order.open)
-        for period, instrument in pool.market.instruments.items()
+        reserve(pool.market.instruments[period].terms, order.price, order.open)
+        for period in bot.orders
         for order in View(pool, bot, period).orders(Side.BUY)
     )
     return bot.settings.budget - bot.spent_at(now_ms) - reserved

@@ -1,12 +1,14 @@
 """Recording what was decided about bots: no judgement, so that folding recorded facts gives the bots that decided them."""
 
 from processors.bots.dumping import settings_text
+from processors.bots.finding import find_orders
 from processors.bots.settings import Condition, settings_of
 from processors.bots.state import NEVER, Bot
+from processors.market.state import book_id
 from processors.state import PoolState
 from schemas.bot_facts import BotActed, BotSet
 from schemas.bots import BotAction, BotReason
-from schemas.market_facts import Trades
+from schemas.market_facts import OrderEventKind, OrderEvents, Trades
 
 
 def record_bot(pool: PoolState, fact: BotSet) -> None:
@@ -18,7 +20,25 @@ def record_bot(pool: PoolState, fact: BotSet) -> None:
     if former is not None:
         bot.placed_ms, bot.spent, bot.window = former.placed_ms, former.spent, former.window
         bot.reason = BotReason.NEW
+    find_orders(pool.market.instruments, bot)
     pool.market.bots.put(bot)
+
+
+def record_bot_orders(pool: PoolState, fact: OrderEvents) -> None:
+    """Which orders of bots are open."""
+    bots = pool.market.bots
+    if not bots.held:
+        return
+    for tenant, order_id, event, left in zip(fact.tenant, fact.order_id, fact.event, fact.open, strict=True):
+        bot = bots.of_order(tenant, order_id)
+        if bot is None:
+            continue
+        if event is OrderEventKind.RESTED:
+            bot.orders.setdefault(fact.period, {})[book_id(tenant, order_id)] = None
+        elif not left and event is not OrderEventKind.REJECTED and fact.period in bot.orders:
+            bot.orders[fact.period].pop(book_id(tenant, order_id), None)
+            if not bot.orders[fact.period]:
+                del bot.orders[fact.period]
 
 
 def record_actions(pool: PoolState, fact: BotActed) -> None:

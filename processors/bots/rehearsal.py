@@ -186,7 +186,7 @@ class Rehearsal:
         if bot is None:
             return []
         pool = self._other.pools[self.command.pool]
-        views = (View(pool, bot, period) for period in sorted(pool.market.instruments))
+        views = (View(pool, bot, period) for period in sorted(bot.orders))
         return [Standing(view.period, str(order.side), order.price, order.open) for view in views for order in view.orders()]
 
     def reason(self) -> tuple[str, str]:

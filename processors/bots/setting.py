@@ -75,11 +75,9 @@ def bot_refused(state: PartitionState, stamp: Stamp, command: BotCommand, refusa
 
 
 def _take_all_back(state: PartitionState, pool: PoolState, bot: Bot, stamp: Stamp) -> Iterator[Fact]:
-    for period in sorted(pool.market.instruments):
+    for period in sorted(bot.orders):
         instrument = pool.market.instruments[period]
-        orders = View(pool, bot, period).orders()
-        if orders:
-            outcome = outcome_of(pool, instrument)
-            for order in orders:
-                outcome.take(decide(instrument.book, Cancel(order.id, order.acct)))
-            yield from outcome.facts(stamp, pool.name, pool.present, state.now_ms)
+        outcome = outcome_of(pool, instrument)
+        for order in View(pool, bot, period).orders():
+            outcome.take(decide(instrument.book, Cancel(order.id, order.acct)))
+        yield from outcome.facts(stamp, pool.name, pool.present, state.now_ms)

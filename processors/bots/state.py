@@ -36,6 +36,7 @@ class Bot:
         window: see `spent`.
         reason: why it acts no more, as was last told (BotReason, or an order's Reject).
         about: the field that this is about.
+        orders: its open orders' ids in their books, by period, in the order of arrival. Not in snapshots: the books say it too.
         nap: no state, it is not in snapshots: see processors/bots/waking.py.
     """
 
@@ -49,6 +50,7 @@ class Bot:
     window: int = 0
     reason: str = BotReason.NEW
     about: str = ""
+    orders: dict[int, dict[str, None]] = field(default_factory=dict, compare=False, repr=False)
     nap: Nap | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -1,9 +1,8 @@
 """What a bot sees of one of its periods. Reading is all that it can do here."""
 
 from processors import demand
-from processors.accounts import tenant_account
-from processors.bots.state import Bot, orders_begin
-from processors.market.state import Instrument, Position, book_id
+from processors.bots.state import Bot
+from processors.market.state import Instrument, Position
 from processors.market.tokens import free, owned
 from processors.orderbook import Order
 from processors.state import PoolState
@@ -87,13 +86,11 @@ class View:
 
     def orders(self, side: Side | None = None) -> list[Order]:
         """The bot's open orders, of one side or of both, in the order of arrival."""
-        instrument = self.instrument
-        if instrument is None:
+        ids = self.bot.orders.get(self.period)
+        if not ids:
             return []
-        bot = self.bot
-        of_account = instrument.book.accounts.get(tenant_account(bot.tenant), {})
-        begin = book_id(bot.tenant, orders_begin(bot))
-        return [order for order in of_account.values() if order.id.startswith(begin) and side in {None, order.side}]
+        book = self.pool.market.instruments[self.period].book
+        return [order for order in map(book.orders.__getitem__, ids) if side is None or order.side is side]
 
     def open(self, side: Side) -> int:
         """Tokens that the bot's open orders of a side are for."""

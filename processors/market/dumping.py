@@ -12,6 +12,7 @@ from typing import Any
 
 from processors import ledger
 from processors.bots.dumping import dump_bots, load_bots
+from processors.bots.finding import find_orders
 from processors.market.state import Instrument, Key, Market, Offer, Position, book_config
 from processors.orderbook import BookDump, OrderRow, dump, load
 from processors.terms import MarketTerms
@@ -48,6 +49,8 @@ def load_market(chunks: Iterable[bytes]) -> Market:
     for period, tenant, bot, net in rows["inventory"]:
         market.instruments[period].inventories[tenant, bot] = net
     market.bots = load_bots(rows["bot"], rows["resume"])
+    for bot in market.bots.all():
+        find_orders(market.instruments, bot)
     return market
 
 

@@ -305,7 +305,7 @@ SCHEDULED = [
      ("insufficient_tokens", "qty")),
     ({"side": "sell", "max_price": None, "min_price": 9, "min_position": -7}, [("sell", 9, 5), ("sell", 9, 2)],
      ("position", "min_position")),
-    ({"tif": "IOC"}, [], ("nothing_offered", "")),
+    ({"tif": "IOC"}, [], ("nothing_offered", "tif")),
     ({"conditions": [{"on": "time_of_day", "op": "above", "value": "02:35"}]}, [("buy", 7, 5)] * 2, None),
 ]  # fmt: skip
 

@@ -195,6 +195,37 @@ def test_a_tick_takes_so_many_actions_and_the_next_goes_on(monkeypatch):
     assert state_bytes(refold(world.facts)) == state_bytes(world.state)
 
 
+def test_orders_tried_in_vain_are_work_too(monkeypatch):
+    monkeypatch.setattr(ticking, "MOST_ACTIONS", 2)
+    world = BotWorld(used={"a": 60}, period_s=100, max_open_orders=1)
+    world.sell("a", 1, 9)
+    for number in range(5):
+        world.bot("a", f"x{number}", "sell_idle", min_price=3)
+    told = [sorted({row[0] for row in actions(world.step(), "bot")}) for _ in range(3)]
+    assert told == [["x0", "x1"], ["x2", "x3"], ["x4"]]
+    turns = []
+    for _ in range(3):
+        world.step()
+        turns.append(world.market.bots.resume)
+    assert turns == [("a", "x3"), ("a", "x0"), ("a", "x2")]  # round and round
+
+
+def test_what_a_tenant_calls_as_its_bots_orders_is_the_bots():
+    """Whether it was there before the bot, came after it, or is found in a snapshot."""
+    world = BotWorld(used={"a": 60}, period_s=100)
+    world.sell("a", 5, 9, id="bot/x/by hand")
+    world.sell("a", 5, 9, id="bot/xy/other")
+    world.bot("a", "x", "sell_idle", min_price=3, enabled=False)
+    world.sell("a", 7, 9, id="bot/x/1/1")
+    assert world.orders("a", "x") == [("sell", 9, 5), ("sell", 9, 7)]
+    again = load_pool(dump_pool(world.pool()))
+    assert again.market.bots.get("a", "x").orders == world.get("a", "x").orders != {}
+    world.bot("a", "x", "sell_idle", min_price=3)
+    assert world.orders("a", "x") == []
+    world.step()
+    assert world.orders("a", "x") == [("sell", 3, 35)]
+
+
 def test_whose_turn_is_next_survives_a_snapshot_even_where_nothing_else_is_told(monkeypatch):
     monkeypatch.setattr(ticking, "MOST_ACTIONS", 1)
     world = BotWorld(used={"a": 60, "b": 60}, period_s=100)
@@ -248,7 +279,7 @@ def test_taking_only_what_is_there():
     world = BotWorld(used={"a": 60}, period_s=50)
     world.bot("a", "x", "sell_idle", min_price=3, tif="IOC")
     world.step(2)
-    assert world.reason("a", "x") == ("nothing_offered", "")
+    assert world.reason("a", "x") == ("nothing_offered", "tif")
     world.buy("b", 10, 3)
     world.buy("c", 90, 2)
     came = world.step(3)
