@@ -207,6 +207,8 @@ def test_a_period_that_opened_no_longer_needs_the_base():
     trade(here, "a", "b", 30, 10, period=6)
     here.period(5)
     assert here.take(profile("low", "a", base=0))[0].base == 0
+    here.sell("c", 100, 10)
+    assert here.take(profile("now", "c", base=0))[0].base == 0, "what it offers now is of the base that it has now"
 
 
 def test_tokens_of_a_base_that_was_lowered_are_not_there_when_the_period_opens():

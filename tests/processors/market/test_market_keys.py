@@ -4,6 +4,7 @@ import pytest
 from journal_world import of_kind, pool
 from market_world import KEY, OTHER_KEY, SIGNATURE, MarketWorld, fresh
 
+from processors.market.dumping import dump_market, load_market
 from schemas.facts import CommandRefused, Reason
 from schemas.market import CancelCommand, KeyCommand, OrderCommand, TransferCommand
 from schemas.market_facts import CommandTaken, KeySet
@@ -185,3 +186,11 @@ def test_a_key_is_set_once_for_each_command():
     assert here.take(command) == []
     assert why(here.take(order(1))) is None
     assert not of_kind(here.facts, CommandRefused)
+
+
+def test_whose_keys_are_is_known_after_a_snapshot():
+    here = world()
+    here.register("a", "I" * 43 + "=", revoked=True, valid_until=NOW)
+    here.take(order(7))
+    found = load_market(dump_market(here.market))
+    assert (found.keys, found.key_owners) == (here.market.keys, here.market.key_owners)
