@@ -410,7 +410,11 @@ def test_trades_are_shown_from_the_past_on_and_live(market: Market) -> None:
     root = Path(__file__).parents[2]
     once = subprocess.run([*command, "--once"], env=environment, cwd=root, capture_output=True, text=True, check=True, timeout=120)
     assert [json.loads(line)["price"] for line in once.stdout.splitlines()] == [11]
-    with subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True) as live:
+    # Where tests run in the background SIGINT may be ignored, which children inherit; one that has a handler here is not.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    live = subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, ours)
+    with live:
         assert live.stdout is not None
         assert json.loads(live.stdout.readline())["price"] == 11
         asyncio.run(trade(12))
