@@ -1,6 +1,6 @@
 """Bots as rows of plain values, and back: for snapshots and state hashes (processors/market/dumping.py).
 
-100,000 bots: 25 MB of JSON, 0.4 s to dump for each state hash and snapshot, 2 to 3 s to load.
+100,000 bots: 25 MB of JSON, 0.5 s to dump for each state hash and snapshot, 3 s to load.
 """
 
 import json

@@ -1,6 +1,6 @@
 """State of a pool's bots. Only processors/bots/recording.py changes it.
 
-A bot is 1.1 KB with its settings and its names (100,000: 110 MB); what it bought and sold of a period is 180 bytes more, and goes
+A bot is 1.3 KB with its settings and its names (100,000: 130 MB); what it bought and sold of a period is 180 bytes more, and goes
 with the period's instrument.
 """
 

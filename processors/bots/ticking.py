@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from processors.bots.acting import act
 from processors.bots.desk import ActionRow, Desk
 from processors.bots.state import Bot, Known
-from processors.bots.waking import Nap, naps, reads_books, reads_used, wakes_ms
+from processors.bots.waking import NO_SLOT, Nap, naps, reads_books, reads_used, wakes_ms
 from processors.stamping import Stamp
 from processors.state import OpenPeriod, PartitionState, PoolState
 from schemas.bot_facts import BotActed
@@ -30,7 +30,7 @@ def decide_bots(state: PartitionState, stamp: Stamp) -> Iterator[Fact]:
 
 
 def _let_act(state: PartitionState, pool: PoolState, opened: OpenPeriod, stamp: Stamp) -> Iterator[Fact]:
-    bots, slots, used, now_ms = pool.market.bots, pool.tenants.slots, pool.tenants["used"], state.now_ms
+    bots, used, now_ms = pool.market.bots, pool.tenants["used"], state.now_ms
     rows: list[ActionRow] = []
     actions = 0
     resume: Known | None = None
@@ -40,7 +40,7 @@ def _let_act(state: PartitionState, pool: PoolState, opened: OpenPeriod, stamp: 
             resume = bot.known
             break
         nap = bot.nap
-        if nap is not None and naps(nap, bots.changes, bot.tenant, used.item(slots[bot.tenant]), now_ms):
+        if nap is not None and naps(nap, bots.changes, bot.tenant, used, now_ms):
             continue
         desk = Desk(state, pool, bot, stamp)
         bot.nap = None
@@ -49,17 +49,19 @@ def _let_act(state: PartitionState, pool: PoolState, opened: OpenPeriod, stamp: 
         actions += desk.vain + sum(row.action is not BotAction.RESTS for row in desk.rows)
         rows += desk.rows
         if not desk.rows and not desk.vain:
-            bot.nap = _nap(state, pool, bot, opened.period)
+            bot.nap = _nap(pool, bot, opened.period, now_ms)
     if rows or resume != bots.resume:
         yield from _told(pool, now_ms, rows, resume, stamp)
 
 
-def _nap(state: PartitionState, pool: PoolState, bot: Bot, present: int) -> Nap:
+def _nap(pool: PoolState, bot: Bot, present: int, now_ms: int) -> Nap:
     settings = bot.settings
+    slot = pool.tenants.slots[bot.tenant]
     return Nap(
         pool.market.bots.changes.count,
-        wakes_ms(settings, bot.placed_ms, state.now_ms),
-        int(pool.tenants["used"][pool.tenants.slots[bot.tenant]]) if reads_used(settings) else None,
+        wakes_ms(settings, bot.placed_ms, now_ms),
+        slot if reads_used(settings) else NO_SLOT,
+        pool.tenants["used"].item(slot),
         (present + settings.first_ahead, present + settings.last_ahead) if reads_books(settings) else None,
     )
 

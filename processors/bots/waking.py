@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from processors.accounts import tenant_of
 from processors.bots.settings import Settings
+from processors.tenants import Column
 from schemas.bot_facts import BotActed, BotSet
 from schemas.bots import DAY_S, Comparison, Reference, Strategy, Subject
 from schemas.fact import Fact
@@ -26,6 +27,7 @@ from schemas.market_facts import BookPhase, CommandTaken, KeySet, OrderEvents, S
 from schemas.trading import TimeInForce
 
 FOREVER = 2**63 - 1
+NO_SLOT = -1
 
 
 class Nap(NamedTuple):
@@ -34,13 +36,15 @@ class Nap(NamedTuple):
     Attributes:
         since: how many changes there had been.
         until_ms: the moment from which time alone may change the outcome, milliseconds.
-        used: what the tenant had used of the present period; None where that does not matter.
+        slot: of its tenant; NO_SLOT where it does not matter what that uses.
+        used: what the tenant had used of the present period.
         periods: instruments that it looked at, the first and the last; None where it looked at no book.
     """
 
     since: int
     until_ms: int
-    used: int | None
+    slot: int
+    used: int
     periods: tuple[int, int] | None
 
 
@@ -103,12 +107,12 @@ _NOTHING_READ = (
 )
 
 
-def naps(nap: Nap, changes: Changes, tenant: str, used: int, now_ms: int) -> bool:
-    """Whether nothing that the bot's last evaluation read has changed since."""
-    since, until_ms, used_then, periods = nap
-    if changes.everything > since or now_ms >= until_ms or changes.tenants.get(tenant, 0) > since:
+def naps(nap: Nap, changes: Changes, tenant: str, used: Column, now_ms: int) -> bool:
+    """Whether nothing that the bot's last evaluation read has changed since. `used` is by tenants' slots."""
+    since, until_ms, slot, used_then, periods = nap
+    if changes.everything > since or now_ms >= until_ms or (slot != NO_SLOT and used.item(slot) != used_then):
         return False
-    if used_then is not None and used_then != used:
+    if changes.tenants and changes.tenants.get(tenant, 0) > since:
         return False
     return periods is None or all(changes.periods.get(period, 0) <= since for period in range(periods[0], periods[1] + 1))
 
