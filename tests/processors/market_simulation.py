@@ -11,6 +11,7 @@ from journal_world import World, mark, pool, profile, tick, usage
 
 from schemas.market import (
     AcceptCommand,
+    BotCommand,
     CallCommand,
     CancelCommand,
     DepositCommand,
@@ -104,9 +105,10 @@ class MarketSimulation:
             self.on_again: 4,
             self.on_tick: 8,
             self.on_usage: 6,
+            self.on_bot: 4,
             self.on_deposit: 3,
             self.on_call: 3,
-            self.on_key: 2,
+            self.on_key: 3,
             self.on_pool: 1,
             self.on_profile: 6,
             self.on_turned_away: 1,
@@ -213,7 +215,7 @@ class MarketSimulation:
             key=key_of(tenant, chosen.choice([0, 0, 1])),
             valid_from=chosen.choice([None, 1000 * (self.now + 1)]),
             valid_until=chosen.choice([None, None, None, 1000 * (self.now + 4)]),
-            revoked=chosen.random() < 0.1,
+            revoked=chosen.random() < 0.25,
         )
 
     def on_call(self):
@@ -271,6 +273,30 @@ class MarketSimulation:
             expire=1000 * (self.now + chosen.randint(-1, 6)) if tif == "GTD" else None,
             **self.signed(name, tenant),
         )
+
+    def on_bot(self):
+        """Sells, buys or quotes of the engine's own, at ticks to come; now and then settings that make no sense."""
+        chosen = self.random
+        name, tenant = self.who()
+        first = chosen.choice([0, 0, 1])
+        settings = {"first_ahead": first, "last_ahead": first + chosen.choice([0, 1]), "enabled": chosen.random() < 0.8}
+        strategies = {
+            "sell_idle": {"min_price": chosen.choice([40, 90])},
+            "buy_ahead": {"max_price": chosen.choice([105, 110]), "keep": chosen.choice([0, 90, 400])},
+            "market_maker": {
+                "reference": "given",
+                "reference_price": 100,
+                "spread_ticks": 4,
+                "qty": self.qty(),
+                "min_price": 1,
+                "max_price": 300,
+                "min_position": -30,
+                "max_position": 30,
+            },
+        }
+        strategy = chosen.choice(list(strategies))
+        settings |= {"name": chosen.choice(["one", "two"]), "strategy": strategy, **strategies[strategy]}
+        yield BotCommand(id=self.id("b"), pool=name, tenant=tenant, **settings, **self.signed(name, tenant))
 
     def qty(self):
         return self.random.choice([3, 6, 9, 9, 12, 15, 30, 60]) if self.random.random() < 0.94 else self.random.choice(ODD)

@@ -23,6 +23,8 @@ from processors.ledger import dump
 from processors.recording import evolve
 from processors.snapshot import dump_commands, dump_partition, dump_pool, load_commands, load_partition, load_pool, state_hash
 from processors.state import PartitionState
+from schemas.bot_facts import BotActed, BotSet
+from schemas.bots import BotAction
 from schemas.facts import AllocationsClosed, AllocationsOpened, CommandRefused, PeriodClosed, Postings, Reason
 from schemas.market import TENANT_COMMANDS
 from schemas.market_facts import CommandTaken, Deliveries, OrderEventKind, OrderEvents, Trades, TransferEvents
@@ -31,7 +33,7 @@ from schemas.units import AVRO
 from streams.codecs import decode, encode
 
 NEVER = {Reject.NOT_OWNER, Reject.CLOSED, Reject.INVALID_SETTINGS}
-"""Orders are known by their tenant, and a closed book's period is closed; bots are tested elsewhere."""
+"""Orders are known by their tenant, and a closed book's period is closed; a bot is refused with a fact of its own."""
 
 SEEDS = st.integers(0, 2**32 - 1)
 SOME = range(3)
@@ -49,7 +51,7 @@ def test_everything_fits_after_every_record(seed):
             check(world.pool(name))
         if isinstance(record, TENANT_COMMANDS) and facts:
             assert isinstance(facts[0], CommandTaken)
-            assert of_kind(facts, (OrderEvents, TransferEvents)), f"{record} is never answered with silence"
+            assert of_kind(facts, (OrderEvents, TransferEvents, BotSet, BotActed)), f"{record} is never answered with silence"
         for fact in facts:
             if isinstance(fact, (AllocationsOpened, AllocationsClosed)):
                 holds_of_facts(fact)
@@ -220,6 +222,8 @@ def test_the_markets_are_rich():
     reasons = Counter(reason for fact in of_kind(facts, (OrderEvents, TransferEvents)) for reason in fact.reason)
     assert {kind for kind in Reject if not reasons[kind]} == NEVER
     assert any(fact.reason == Reason.SOLD_FORWARD for fact in of_kind(facts, CommandRefused))
+    acted = Counter(action for fact in of_kind(facts, BotActed) for action in fact.action)
+    assert all(acted[kind] > 5 for kind in BotAction), acted
     assert all(reasons[kind] > 3 for kind in CancelReason), reasons
     moved = Counter(event for fact in of_kind(facts, TransferEvents) for event in fact.event)
     assert all(moved[kind] > 5 for kind in ("done", "offered", "accepted", "cancelled", "rejected")), moved
