@@ -12,7 +12,16 @@ from market_world import MarketWorld, fresh
 
 from schemas.canonical import digest
 from schemas.fact import CHUNK_ROWS, Fact
-from schemas.market import CancelCommand, OrderCommand, ReduceCommand, ReplaceCommand, TenantCommand, TransferCommand, TurnedAway
+from schemas.market import (
+    BotCommand,
+    CancelCommand,
+    OrderCommand,
+    ReduceCommand,
+    ReplaceCommand,
+    TenantCommand,
+    TransferCommand,
+    TurnedAway,
+)
 from schemas.market_facts import OrderEvents, Trades
 from streams.codecs import encode
 from streams.tickets import KINDS, NoAnswer, Outcome, Status, Tickets
@@ -64,6 +73,32 @@ def test_orders_and_their_changes() -> None:
         assert (await desk.do(OrderCommand, id="p", side="buy", qty=5, price=1)).status is Status.OPEN
         assert (await desk.do(CancelCommand, order="p")).status is Status.CANCELLED
         assert (await desk.do(OrderCommand, side="buy", qty=5, price=1, pool="nowhere")).reason == "unknown_pool"
+
+    asyncio.run(scenario())
+
+
+def test_settings_of_bots() -> None:
+    """The orders that a bot takes back as it is set anew are no part of the outcome."""
+
+    async def scenario() -> None:
+        desk = Desk()
+
+        async def set_bot(**settings: object) -> Outcome:
+            fixed = {"id": fresh("b"), "pool": "llm", "tenant": "a", "name": "x", "strategy": "sell_idle", "min_price": 3}
+            command = BotCommand.model_validate({**fixed, **settings})
+            ticket = desk.tickets.issue(command)
+            desk.hear(desk.world.take(command))
+            return await ticket.outcome(timedelta(seconds=0.01))
+
+        assert (await set_bot()).status is Status.SET
+        desk.hear(desk.world.tick(desk.world.state.tick + 1))
+        assert desk.world.market.instruments[desk.world.present].book.orders
+        again = await set_bot(min_price=4)
+        assert (again.status, again.rejected, again.updates) == (Status.SET, False, ())
+        assert not desk.world.market.instruments[desk.world.present].book.orders
+        refused = await set_bot(min_price=0)
+        assert (refused.status, refused.reason, refused.field) == (Status.REJECTED, "invalid_settings", "min_price")
+        assert (await set_bot(pool="nowhere")).reason == "unknown_pool"
 
     asyncio.run(scenario())
 
