@@ -7,9 +7,10 @@ bot once more, and comes to the same facts (tests/processors/bots/test_bots_prop
 Changes are counted as facts are recorded: those of the whole pool, of a tenant, of an instrument. What a tenant used is compared
 itself: it changes with every tick.
 
-A bot that naps costs 0.6 µs a tick (1 µs where 100,000 leave the processor's caches), one that is evaluated 13 to 16 µs, one that
-orders 250 to 400 µs with its facts (tests/benchmarks/bench_bots.py). So of a tick of a second, 100,000 bots whose world stands still take
-0.1 s, 30,000 whose tenants all use tokens of the period that they look after 0.5 s, and once, as a period opens, 100,000 1.5 s.
+A bot that naps costs 0.6 µs a tick (1 µs where 100,000 leave the processor's caches), one that is evaluated 13 to 16 µs, one
+that orders 250 to 400 µs with its facts (tests/benchmarks/bench_bots.py). So of a tick of a second, 100,000 bots whose world
+stands still take 0.1 s, 30,000 whose tenants all use tokens of the period that they look after 0.5 s, and once, as a period
+opens, 100,000 1.5 s.
 """
 
 from collections.abc import Iterable
