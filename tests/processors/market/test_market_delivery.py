@@ -315,3 +315,11 @@ def test_the_largest_amounts_do_not_wrap(amount):
     assert [row.given for row in found] == [2, 0, 0]
     assert sum(row.received for row in found) == 2
     assert sum(chain.from_iterable((row.earned, row.refunded) for row in found)) == amount
+
+
+def test_of_what_rounding_leaves_the_largest_remainder_gives_one():
+    instrument = new_instrument(7, MarketTerms(), Phase.CONTINUOUS, None, None)
+    instrument.positions = {"a": Position(0, 11), "b": Position(0, 15), "c": Position(0, 19), "z": Position(45, 0)}
+    # A tenth: 1.1, 1.5 and 1.9, of 4.5 in all.
+    found = deliver(instrument, Means({"a": 1, "b": 9, "c": 9}, 1, 10))
+    assert [(row.given, row.received) for row in found] == [(1, 0), (1, 0), (2, 0), (0, 4)]
