@@ -17,6 +17,7 @@ MAX_BOT_NAME_BYTES = 64
 """The ids of a bot's orders hold its name, a tick and a number: with it they stay below the 128 bytes of an id."""
 
 DAY_S = 86_400
+MAX_CONDITIONS = 16
 
 
 class Strategy(StrEnum):

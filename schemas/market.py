@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.bots import BotSettings, Condition
+from schemas.bots import MAX_CONDITIONS, BotSettings, Condition
 from schemas.model import Event
 from schemas.trading import (
     INT64_MAX,
@@ -149,7 +149,7 @@ class BotCommand(BotSettings, TenantCommand):
     KIND: ClassVar[str] = "bot"
 
     type: Annotated[Literal["bot"], Unit("bot"), Store("LowCardinality(String)")] = "bot"
-    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(default_factory=list)
+    conditions: Annotated[list[Condition], Field(max_length=MAX_CONDITIONS)] = Field(default_factory=list)
     """It acts only where all of them hold; where one does not, it takes its orders back."""
 
 

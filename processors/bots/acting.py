@@ -27,7 +27,7 @@ def act(desk: Desk, present: int) -> Iterator[Fact]:
         yield from _follow_schedule(desk, present)
         return
     periods = _periods(desk, present)
-    for left in range(present, present + desk.bot.settings.first_ahead):
+    for left in sorted(period for period in desk.bot.orders if period not in periods):
         # Time has moved on: what was a period ahead is none that it looks after any more.
         view = View(desk.pool, desk.bot, left)
         yield from desk.take_back(view, [(order, order.open) for order in view.orders()])

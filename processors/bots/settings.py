@@ -11,8 +11,6 @@ from schemas.trading import Side, TimeInForce
 MAX_PERIODS = 100
 """Most periods that one bot looks after: each costs some 5 µs whenever it is evaluated."""
 
-MAX_CONDITIONS = 16
-
 
 class Condition(NamedTuple):
     """One condition of a bot; `upper` is None unless `op` is BETWEEN."""

@@ -7,9 +7,9 @@ from market_world import KEY
 from pydantic import ValidationError
 
 from processors.bots.setting import MAX_BOTS
-from processors.bots.settings import FORMS, MAX_CONDITIONS, MAX_PERIODS, fault
+from processors.bots.settings import FORMS, MAX_PERIODS, fault
 from schemas.bot_facts import BotActed, BotSet
-from schemas.bots import Comparison, Condition, Strategy, Subject
+from schemas.bots import MAX_CONDITIONS, Comparison, Condition, Strategy, Subject
 from schemas.market import BotCommand
 
 GOOD = {
