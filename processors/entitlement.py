@@ -9,6 +9,20 @@ from typing import NamedTuple
 
 from schemas.published import Tier
 
+TIERS: tuple[Tier, ...] = tuple(Tier)
+"""A tier's number in columns is its place here: the order in which tiers have their promises kept."""
+
+DEDICATED, GUARANTEED, ELASTIC, SPOT, PREEMPTIBLE = range(len(TIERS))
+
+RESERVED = (DEDICATED, GUARANTEED)
+"""Tiers whose nominal quotas are promised: together they never exceed the capacity."""
+
+SHARING = (ELASTIC, SPOT, PREEMPTIBLE)
+"""Tiers that share what is left, in this order."""
+
+UNLIMITED = 2**63 - 1
+"""In columns of borrowing and lending limits: none."""
+
 
 class Dimension(IntEnum):
     """What of a pool is used up, in the order in which columns, quotas and capacities are written everywhere."""
