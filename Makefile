@@ -34,8 +34,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install
 	@$(BIN)/bourse demo $(if $(TRACE),--trace "$(TRACE)") $(if $(SPEED),--speed $(SPEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
+# Two at a time: one runs what needs brokers and stores, the other what needs only a processor (tests/conftest.py).
 test: check
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -19,6 +20,17 @@ from infra.processes import free_port
 # Timing belongs in tests/benchmarks: an example that a busy machine made slow has not failed.
 hypothesis.settings.register_profile("bourse", deadline=None)
 hypothesis.settings.load_profile("bourse")
+
+ON_STORES = {"dashboards", "e2e", "infra", "streams"}
+"""Folders whose tests start brokers, stores and whole systems, or wait for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `pytest -n 2` one process takes all of these, so that there is one broker and never two systems at once."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in ON_STORES:
+            item.add_marker(pytest.mark.xdist_group("stores"))
+
 
 KAFKA_IMAGE = "apache/kafka:4.3.0"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.9"
