@@ -62,7 +62,7 @@ class Admission:
         if kv_block_tokens < 1 or burst_ms < 1 or refused_capacity(capacity):
             raise ValueError(f"capacity {capacity}, blocks of {kv_block_tokens} tokens, bursts of {burst_ms} ms")
         self._capacity, self._block, self._burst_ms, self._knots = capacity, kv_block_tokens, burst_ms, knots
-        self._now = self._tick = self._numbers = self._scaled = self._held = 0
+        self._now = self._numbers = self._scaled = self._held = 0
         self._scale = knots[0][1]
         self._totals = Totals()
         self._tenants: dict[str, Tenant] = {}
@@ -81,37 +81,40 @@ class Admission:
         wrong = type(tokens) is not int or input_tokens < 0 or max_output_tokens < 0 or not tokens
         if wrong or owner is None or not owner.known or now_ms < self._now or request in self._requests:
             return self._mistaken(now_ms, owner, request, f"{input_tokens!r} + {max_output_tokens!r}")
-        pool, kv, slots = self._tokens, self._kv, self._slots
-        self._now = now_ms
-        pool.advance(now_ms)
-        owner.refill(now_ms, self._scaled + self._scale * (now_ms - self._tick))
+        if now_ms != self._now:
+            self._advance(now_ms)
+        if owner.nominal_used or owner.borrowed:
+            owner.refill(now_ms, self._scaled)
+        pool, kv, slots, held, running = self._tokens, self._kv, self._slots, owner.kv, owner.slots
         need, blocks = tokens * NANO, -(-tokens // self._block)
 
         # 1. Its own limit; within the nominal quota there is nothing to ask.
         spare = owner.nominal_depth - owner.nominal_used
-        within = need <= spare and owner.kv.used + blocks <= owner.kv.nominal and owner.slots.used < owner.slots.nominal
-        if not within and (refused := self._beyond_own_limit(owner, tokens, need - spare, blocks)):
+        within = need <= spare and held.used + blocks <= held.nominal and running.used < running.nominal
+        if not within and owner.limited and (refused := self._beyond_own_limit(owner, tokens, need - spare, blocks)):
             return refused
 
         # 2. A right, or 3. what is kept for it and what is idle.
         right = within and owner.right
         stop: tuple[str, ...] = ()
-        missing_kv, missing_slots = blocks - owner.kv.left - kv.idle, 1 - owner.slots.left - slots.idle
+        missing_kv, missing_slots = blocks - kv.open_to(held), 1 - slots.open_to(running)
         if missing_kv > 0 or missing_slots > 0:
             if not (right or self._recallable(owner, need, blocks, missing_kv, missing_slots)):
                 return self._refused_by_pool(owner, tokens, missing_kv, missing_slots)
             stop = self._recall(missing_kv - kv.coming, missing_slots - slots.coming)
-        elif not right and need > pool.kept(owner) + pool.level:
+        elif not right and need > pool.open_to(owner):
             return self._refused_by_pool(owner, tokens, missing_kv, missing_slots)
 
         kept = pool.draw(owner, need)
         nominal = need if need <= spare else max(0, spare)
         borrowed = 0 if owner.borrow_rate is None else need - nominal
-        owner.nominal_used += nominal
-        owner.borrowed += borrowed
+        if nominal or borrowed:
+            owner.nominal_used += nominal
+            owner.borrowed += borrowed
+            owner.at, owner.scaled_at = now_ms, self._scaled
         owner.reserved += tokens
-        kv.take(owner.kv, blocks)
-        slots.take(owner.slots, 1)
+        kv.take(held, blocks)
+        slots.take(running, 1)
         if owner.preemptible:
             self._started(request, blocks)
         self._requests[request] = (tenant, tokens, nominal, borrowed, kept, now_ms, owner.preemptible)
@@ -129,9 +132,9 @@ class Admission:
             return Rejected(Mistake.INVALID_COST, f"{input_tokens!r} + {output_tokens!r} tokens")
         tenant, tokens, nominal, borrowed, kept, started, preemptible = held
         owner = self._tenants[tenant]
-        self._now = now_ms
-        self._tokens.advance(now_ms)
-        owner.refill(now_ms, self._scaled + self._scale * (now_ms - self._tick))
+        if now_ms != self._now:
+            self._advance(now_ms)
+        owner.refill(now_ms, self._scaled)
         del self._requests[request]
         blocks = -(-tokens // self._block)
         self._kv.free(owner.kv, blocks)
@@ -176,10 +179,7 @@ class Admission:
         if refused := refused_capacity(capacity) or refused_totals(totals, capacity):
             return refused
 
-        self._now = now_ms
-        self._tokens.advance(now_ms)
-        self._scaled += self._scale * (now_ms - self._tick)
-        self._tick = now_ms
+        self._advance(now_ms)
         self._totals = totals
         for name, wanted in changed.items():
             self._apply(name, wanted, known=name in limits)
@@ -197,7 +197,7 @@ class Admission:
         owner = self._tenants.get(tenant)
         if owner is None:
             return None
-        owner.refill(self._now, self._scaled + self._scale * (self._now - self._tick))
+        owner.refill(self._now, self._scaled)
         return Used(-(-(owner.nominal_used + owner.borrowed) // NANO), owner.kv.used, owner.slots.used)
 
     def counts(self, tenant: str) -> Counts | None:
@@ -217,6 +217,12 @@ class Admission:
     def in_flight(self) -> int:
         """Requests that were admitted and not yet settled."""
         return len(self._requests)
+
+    def _advance(self, now_ms: int) -> None:
+        """It is so late: the pool's bucket is refilled; what is borrowed is, at the scale of the tick, when it is looked at."""
+        self._scaled += self._scale * (now_ms - self._now)
+        self._now = now_ms
+        self._tokens.advance(now_ms)
 
     def _apply(self, name: str, limits: TenantLimits, *, known: bool) -> None:
         """Limits that were checked are in force from now on; a tenant that has none is forgotten once its requests have ended."""
@@ -248,12 +254,10 @@ class Admission:
         """Refused if in some dimension it is more than the tenant may borrow; `beyond` its right, nanotokens."""
         if beyond > 0 and owner.borrow_rate is not None and owner.borrowed + beyond > self._borrowable(owner):
             return self._refused_by_own_throughput(owner, tokens)
-        limit = self._kv.limit(owner.kv, self._knots)
-        if limit is not None and owner.kv.used + blocks > limit:
-            return self._refused_by_own_space(owner, tokens, KV, limit)
-        limit = self._slots.limit(owner.slots, self._knots)
-        if limit is not None and owner.slots.used >= limit:
-            return self._refused_by_own_space(owner, tokens, CONCURRENCY, limit)
+        for dimension, space, share, need in (KV, self._kv, owner.kv, blocks), (CONCURRENCY, self._slots, owner.slots, 1):
+            use = share.used + need
+            if use > share.nominal and share.borrowing is not None and use > space.limit(share, self._knots):
+                return self._refused_by_own_space(owner, tokens, dimension, space.limit(share, self._knots))
         return None
 
     def _borrowable(self, owner: Tenant) -> int:
@@ -265,7 +269,7 @@ class Admission:
         kept, kv, slots = self._tokens.kept(owner), self._kv, self._slots
         return (
             owner.recalls
-            and need <= min(kept, kept + self._tokens.level)
+            and need <= min(kept, self._tokens.open_to(owner))
             and blocks <= owner.kv.left
             and owner.slots.left > 0
             and missing_kv <= kv.coming + kv.stoppable
@@ -322,7 +326,7 @@ class Admission:
     def _refused_by_pool(self, owner: Tenant, tokens: int, missing_kv: int, missing_slots: int) -> Refused:
         owner.refused += tokens
         pool, need = self._tokens, tokens * NANO
-        left, most = pool.kept(owner) + pool.level, owner.kept_depth + pool.depth
+        left, most = pool.open_to(owner), owner.kept_depth + pool.depth
         if need > left:
             never = need > most
             wait = None if never else retry.pool_throughput(pool, owner, need)

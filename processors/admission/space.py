@@ -43,10 +43,14 @@ class Space:
         taken = self.capacity - self.idle
         return MILLION if taken >= self.capacity else taken * MILLION // self.capacity
 
-    def limit(self, share: Share, knots: Knots) -> int | None:
-        """How much a tenant may use now; None: its own quota sets no limit."""
-        borrowing = share.borrowing
-        return None if borrowing is None else share.nominal + borrowing * scale(knots, self.fill) // MILLION
+    def limit(self, share: Share, knots: Knots) -> int:
+        """How much a tenant may use now, whose borrowing is limited."""
+        return share.nominal + (share.borrowing or 0) * scale(knots, self.fill) // MILLION
+
+    def open_to(self, share: Share) -> int:
+        """What a tenant may take: what is kept for it and not used by it, and what is idle."""
+        left = share.kept - share.used
+        return self.idle + left if left > 0 else self.idle
 
     def take(self, share: Share, amount: int) -> None:
         """A request of the tenant starts: what was kept for it comes first, the rest out of what is idle."""

@@ -39,11 +39,12 @@ class Tenant:
         full_at: when what is kept will be all there if nothing is drawn, at the earliest; -1: it is, so that refill flows over.
         kv: blocks of the KV cache.
         slots: requests in flight.
+        limited: whether it has a borrowing limit in any dimension.
     """
 
     __slots__ = (
         "at", "borrow_depth", "borrow_rate", "borrowed", "excess", "full_at", "given_back", "kept", "kept_at", "kept_depth",
-        "kept_rate", "known", "kv", "lends", "limits", "name", "nominal_depth", "nominal_rate", "nominal_used", "number",
+        "kept_rate", "known", "kv", "lends", "limited", "limits", "name", "nominal_depth", "nominal_rate", "nominal_used", "number",
         "preemptible", "recalls", "refused", "reserved", "right", "scaled_at", "slots",
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ class Tenant:
         self.kv, self.slots = (Share(quota) for quota in limits.quotas[1:])
         self.kv.kept = self.slots.kept = 0  # nothing is kept before the pool has set it aside
         self.refused = self.reserved = self.given_back = self.excess = 0
-        self.right = self.recalls = self.preemptible = False
+        self.right = self.recalls = self.preemptible = self.limited = False
 
     def refill(self, now_ms: int, scaled_ms: int) -> None:
         """Time makes good what was spent: the right at its rate, what was borrowed at its own, scaled as in each tick."""
@@ -98,6 +99,7 @@ class Tenant:
         self.limits, self.known = limits, True
         self.right, self.recalls = limits.tier in RESERVED, limits.tier in RECALLING
         self.preemptible = limits.tier is Tier.PREEMPTIBLE
+        self.limited = any(quota.borrowing is not None for quota in limits.quotas)
         nominal, borrowing, _ = limits.quotas[0]
         overrun, over_borrowed = max(0, self.nominal_used - self.nominal_depth), max(0, self.borrowed - self.borrow_depth)
         self.nominal_rate, self.nominal_depth = nominal * PER_MS, nominal * PER_MS * burst_ms

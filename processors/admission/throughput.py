@@ -56,9 +56,13 @@ class Throughput:
         kept = owner.kept + owner.kept_rate * (self.at - owner.kept_at)
         return kept if kept < owner.kept_depth else owner.kept_depth  # noqa: FURB136  a call costs more than the rest of the line
 
+    def open_to(self, owner: Tenant) -> int:
+        """What a tenant may take: what is kept for it, and what is idle."""
+        return self.level + self.kept(owner) if owner.kept_depth else self.level
+
     def draw(self, owner: Tenant, need: int) -> int:
         """Take what is kept for the tenant, and the rest out of what is idle, which may fall below 0. Returns the first."""
-        kept = self.kept(owner)
+        kept = self.kept(owner) if owner.kept_depth else 0
         part = need if need < kept else kept  # noqa: FURB136  a call costs more than the rest of the line
         if part:
             owner.kept, owner.kept_at = kept - part, self.at
