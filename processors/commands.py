@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from processors.allocation import charge_ceiling
 from processors.market.tokens import promised_forward
+from processors.sharing.operators import refuse_entitlement, set_entitlement, set_token_pool
 from processors.stamping import Stamp
 from processors.state import PartitionState, PoolState, command_key
 from processors.terms import MARKET_TERMS
@@ -24,11 +25,12 @@ def decide_pool(state: PartitionState, command: PoolCommand, stamp: Stamp) -> It
     if refusal is not None:
         yield _refused(stamp, command, "", *refusal)
         return
+    version = 1 if pool is None else pool.declared.version + 1
     yield stamp.fact(
         PoolSet,
         command.pool,
         id=command.id,
-        version=1 if pool is None else pool.declared.version + 1,
+        version=version,
         from_period=_first_period(state, command) if pool is None or not pool.tick_ms else next_period(pool),
         capacity=command.capacity,
         period_s=command.period_s,
@@ -40,6 +42,7 @@ def decide_pool(state: PartitionState, command: PoolCommand, stamp: Stamp) -> It
         forecaster=command.forecaster,
         **{name: getattr(command, name) for name in MARKET_TERMS},
     )
+    yield from set_token_pool(state, pool, command, version, stamp)
 
 
 def decide_profile(state: PartitionState, command: ProfileCommand, stamp: Stamp) -> Iterator[Fact]:
@@ -55,11 +58,12 @@ def decide_profile(state: PartitionState, command: ProfileCommand, stamp: Stamp)
     if refusal is not None:
         yield _refused(stamp, command, command.tenant, *refusal)
         return
+    version = 1 if slot is None else int(pool.tenants["declared_version"][slot]) + 1
     yield stamp.fact(
         ProfileSet,
         command.pool,
         id=command.id,
-        version=1 if slot is None else int(pool.tenants["declared_version"][slot]) + 1,
+        version=version,
         from_period=next_period(pool),
         tenant=command.tenant,
         base=command.base,
@@ -70,6 +74,7 @@ def decide_profile(state: PartitionState, command: ProfileCommand, stamp: Stamp)
         tier=command.tier,
         weight=command.weight,
     )
+    yield from set_entitlement(pool, command, version, next_period(pool), stamp)
 
 
 def next_period(pool: PoolState) -> int:
@@ -124,7 +129,9 @@ def _refuse_profile(pool: PoolState, slot: int | None, command: ProfileCommand) 
     promised = promised_forward(pool, command.tenant)
     if command.base < min(own, promised):
         return Reason.SOLD_FORWARD, f"base: {command.base}, but {promised} tokens of a forward period are sold or offered"
-    return _exceeds_money(terms.capacity, terms.base_price, terms.reserve_price, command.elasticity)
+    return refuse_entitlement(pool, slot, command) or _exceeds_money(
+        terms.capacity, terms.base_price, terms.reserve_price, command.elasticity
+    )
 
 
 def _exceeds_money(capacity: int, base_price: int, reserve_price: int, elasticity: int) -> tuple[Reason, str] | None:

@@ -15,11 +15,13 @@ from processors.market.operators import decide_operator
 from processors.market.ticking import decide_time
 from processors.periods import decide_due_periods
 from processors.recording import evolve
+from processors.sharing.counting import decide_admissions
+from processors.sharing.ticking import decide_sharing
 from processors.stamping import Stamp
 from processors.state import PartitionState
 from schemas.fact import Fact
 from schemas.facts import MeterMarked, Ticked
-from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
+from schemas.journal import AdmissionSums, ClockTick, LatencySums, MeterMark, UsageSums
 from schemas.market import CallCommand, DepositCommand, KeyCommand, TenantCommand, TurnedAway
 from schemas.model import Event
 from schemas.published import PoolCommand, ProfileCommand
@@ -34,8 +36,8 @@ def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterato
     """
     stamp = Stamp(journal_offset)
     match record:
-        case UsageSums():
-            yield from decide_usage(state, record, stamp)
+        case UsageSums() | AdmissionSums() | LatencySums():
+            yield from _decide_sums(state, record, stamp)
         case ClockTick():
             yield from _decide_tick(state, record, stamp)
         case MeterMark():
@@ -50,8 +52,6 @@ def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterato
             yield from decide_turned_away(state, record, stamp)
         case TenantCommand():
             yield from decide_tenant(state, record, stamp)
-        case LatencySums():
-            return  # nothing is decided from latencies yet: the journal keeps them for the SLA loop
         case _:
             raise BrokenJournalError(f"offset {journal_offset}: a record of kind {record.KIND!r} is not a command")
 
@@ -69,6 +69,14 @@ def facts_of(state: PartitionState, record: Event, journal_offset: int) -> Itera
 def fold(state: PartitionState, record: Event, journal_offset: int) -> list[Fact]:
     """Decide on one record and record what was decided; the facts in their order."""
     return list(facts_of(state, record, journal_offset))
+
+
+def _decide_sums(state: PartitionState, sums: UsageSums | AdmissionSums | LatencySums, stamp: Stamp) -> Iterator[Fact]:
+    """Nothing is decided from latencies yet: the journal keeps them for the SLA loop."""
+    if isinstance(sums, UsageSums):
+        yield from decide_usage(state, sums, stamp)
+    elif isinstance(sums, AdmissionSums):
+        yield from decide_admissions(state, sums, stamp)
 
 
 def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iterator[Fact]:
@@ -89,6 +97,7 @@ def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iter
         yield from refuse_misfits(state, stamp)
     yield from decide_time(state, stamp)
     yield from decide_due_periods(state, stamp)
+    yield from decide_sharing(state, stamp)
     yield from decide_bots(state, stamp)
 
 

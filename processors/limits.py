@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from processors.allocation.exact import INT64_MAX, Flags, Ints, exact_sum
-from processors.allocation.hamilton import hamilton, water_fill
+from processors.allocation.hamilton import shares_in_turn, water_fill
 from processors.debt import MAX_RATE
 from processors.entitlement import DEDICATED, ELASTIC, GUARANTEED, SHARING, UNLIMITED
 
@@ -80,13 +80,8 @@ def limits_of(capacity: int, tier: Ints, rights: Rights, weight: Ints, demand: I
 def granted(capacity: int, tier: Ints, nominal: Ints) -> Ints:
     """Nominal quotas as far as the capacity carries those that are promised: dedicated first, then guaranteed. Others stay."""
     given = nominal.copy()
-    left = capacity
-    for promised in (DEDICATED, GUARANTEED):
-        rows = np.flatnonzero(tier == promised)
-        wanted = exact_sum(nominal[rows])
-        if wanted > left:
-            given[rows] = hamilton(left, nominal[rows])
-        left -= min(wanted, left)
+    reserved = np.flatnonzero(tier <= GUARANTEED)
+    given[reserved] = shares_in_turn(capacity, nominal[reserved], tier[reserved])
     return given
 
 

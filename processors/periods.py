@@ -9,13 +9,15 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from processors import budgets, demand
+from processors import budgets, debt, demand
 from processors.accounts import OPERATOR, billed_account
 from processors.allocation import AuctionInput, Outcome, allocate
 from processors.allocation.exact import exact_sum
+from processors.entitlement import ELASTIC
 from processors.market.delivery import Means, close_market, deliver_forward, offer_unsold, return_undelivered
 from processors.market.ticking import withdraw_uncovered
 from processors.market.tokens import offering
+from processors.sharing.rights import declared_rates
 from processors.snapshot import state_hash
 from processors.stamping import Stamp
 from processors.state import OpenPeriod, PartitionState, PoolState
@@ -30,6 +32,7 @@ from schemas.facts import (
     Postings,
 )
 from schemas.ledgering import MONEY, Code, Entry
+from schemas.published import Policy
 
 METERED_TOPICS = ("latency", "usage")
 """Each partition of these is a meter that marks every tick."""
@@ -189,8 +192,25 @@ def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int
         demand=expected[rows],
         budget_left=left,
         capped=left != NO_CAP,
-        weight=tenants["declared_weight"][rows],
+        weight=_weights(pool, rows),
+        precedence=_precedence(pool, rows),
     )
+
+
+def _weights(pool: PoolState, rows: Slots) -> Column:
+    """As declared; where a token pool's max_min policy says so, as debt changes them."""
+    weight: Column = pool.tenants["declared_weight"][rows]
+    sharing = None if pool.sharing is None else pool.sharing.terms
+    if sharing is None or not sharing.debt_weights or pool.declared.policy is not Policy.MAX_MIN:
+        return weight
+    return debt.weights(weight, pool.tenants["debt"][rows], declared_rates(pool, sharing, rows), sharing.debt)
+
+
+def _precedence(pool: PoolState, rows: Slots) -> Column | None:
+    """In a token pool that is short of capacity bases of dedicated tenants come first, then guaranteed ones, then all others."""
+    if pool.sharing is None or pool.sharing.terms is None:
+        return None
+    return np.minimum(pool.tenants["declared_tier"][rows], ELASTIC)
 
 
 def _publish_allocation(pool: PoolState, period: int, rows: Slots, auction: Auction, stamp: Stamp) -> Iterator[Fact]:

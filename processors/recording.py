@@ -10,6 +10,7 @@ from processors import budgets, demand
 from processors.accounts import billed_tenant_of
 from processors.bots.recording import record_actions, record_bot, record_bot_orders, record_bot_trades
 from processors.bots.waking import notice
+from processors.entitlement import TIERS
 from processors.market.recording import (
     record_deliveries,
     record_key,
@@ -19,6 +20,19 @@ from processors.market.recording import (
     record_sequence,
     record_trades,
     record_transfers,
+)
+from processors.sharing.recording import (
+    promise_before,
+    record_admissions,
+    record_debts,
+    record_entitlement,
+    record_limits,
+    record_opening,
+    record_promise,
+    record_served,
+    record_sharing,
+    record_shortfalls,
+    record_token_pool,
 )
 from processors.state import SEEN_COMMANDS, OpenPeriod, PartitionState, PoolState, command_key
 from processors.tenants import DECLARED, NO_CAP, Column, saturating_add
@@ -52,9 +66,7 @@ from schemas.market_facts import (
     TransferEvents,
 )
 from schemas.published import Tier
-
-TIERS: tuple[Tier, ...] = tuple(Tier)
-"""A tier's number in the `tier` columns is its place here."""
+from schemas.sharing_facts import AdmissionsCounted, CapacityShared, Debts, EntitlementSet, Limits, Shortfalls, TokenPoolSet
 
 
 def evolve(state: PartitionState, fact: Fact) -> None:
@@ -121,6 +133,7 @@ def _profile_set(state: PartitionState, fact: ProfileSet) -> None:
     pool = state.pools[fact.pool]
     tenants = pool.tenants
     slot = tenants.slot(fact.tenant)
+    before = promise_before(pool, slot)
     pool.promised += fact.base - int(tenants["declared_base"][slot])
     tenants["declared_version"][slot] = fact.version
     tenants["declared_base"][slot] = fact.base
@@ -130,6 +143,7 @@ def _profile_set(state: PartitionState, fact: ProfileSet) -> None:
     tenants["declared_budget"][slot] = NO_CAP if fact.budget_amount is None else fact.budget_amount
     tenants["declared_window_s"][slot] = fact.budget_window_s or 0
     tenants["declared_tier"][slot] = TIERS.index(Tier(fact.tier))
+    record_promise(pool, slot, before)
 
 
 def _usage_counted(state: PartitionState, fact: UsageCounted) -> None:
@@ -139,7 +153,9 @@ def _usage_counted(state: PartitionState, fact: UsageCounted) -> None:
     runs = pool.open is not None and fact.period <= pool.open.period
     if not runs:
         pool.ahead = max(pool.ahead, fact.period)
-    saturating_add(pool.tenants["used" if runs else "next_used"], slots, np.array(fact.used, np.int64))
+    used = np.array(fact.used, np.int64)
+    saturating_add(pool.tenants["used" if runs else "next_used"], slots, used)
+    record_served(pool, slots, used)
     saturating_add(pool.tenants["requests" if runs else "next_requests"], slots, np.array(fact.requests, np.int64))
 
 
@@ -159,6 +175,7 @@ def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
     budgets.begin_windows(tenants, pool.start_ms(fact.period))
     for column in DECLARED:
         tenants[column][:] = tenants[f"declared_{column}"]
+    record_opening(pool)
     for ahead, current in (("next_used", "used"), ("next_requests", "requests")):
         tenants[current][:] = tenants[ahead]
         tenants[ahead][:] = 0
@@ -172,6 +189,7 @@ def _allocations_opened(state: PartitionState, fact: AllocationsOpened) -> None:
     tenants = state.pools[fact.pool].tenants
     slots = tenants.slots_of(fact.tenant)
     tenants["base_given"][slots] = fact.base
+    tenants["weight"][slots] = fact.weight  # as it was allocated by: debt may have changed it
     tenants["demand"][slots] = fact.demand
     tenants["budget_left"][slots] = _no_cap_for_none(fact.budget_left)
     tenants["bid"][slots] = fact.bid
@@ -241,6 +259,35 @@ def _bot_acted(state: PartitionState, fact: BotActed) -> None:
         record_actions(state.pools[fact.pool], fact)
 
 
+def _token_pool_set(state: PartitionState, fact: TokenPoolSet) -> None:
+    record_token_pool(state.pools[fact.pool], fact)
+
+
+def _entitlement_set(state: PartitionState, fact: EntitlementSet) -> None:
+    record_entitlement(state.pools[fact.pool], fact)
+
+
+def _admissions_counted(state: PartitionState, fact: AdmissionsCounted) -> None:
+    state.reported.add((fact.meter_topic, fact.meter_partition, fact.tick, fact.pool, fact.chunk))
+    record_admissions(state.pools[fact.pool], fact)
+
+
+def _capacity_shared(state: PartitionState, fact: CapacityShared) -> None:
+    record_sharing(state.pools[fact.pool], fact)
+
+
+def _debts(state: PartitionState, fact: Debts) -> None:
+    record_debts(state.pools[fact.pool], fact)
+
+
+def _limits(state: PartitionState, fact: Limits) -> None:
+    record_limits(state.pools[fact.pool], fact)
+
+
+def _shortfalls(state: PartitionState, fact: Shortfalls) -> None:
+    record_shortfalls(state.pools[fact.pool], fact)
+
+
 def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:
     """The outcome is complete; what it teaches about demand is learned when the whole period is closed."""
 
@@ -283,4 +330,11 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     TransferEvents: _transfer_events,
     BotSet: _bot_set,
     BotActed: _bot_acted,
+    TokenPoolSet: _token_pool_set,
+    EntitlementSet: _entitlement_set,
+    AdmissionsCounted: _admissions_counted,
+    CapacityShared: _capacity_shared,
+    Debts: _debts,
+    Limits: _limits,
+    Shortfalls: _shortfalls,
 }

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from processors.market.dumping import dump_market, load_market
+from processors.sharing.state import Promised, Sharing, SharingTerms
 from processors.state import OpenPeriod, PartitionState, PoolState
-from processors.tenants import COLUMNS, Tenants
+from processors.tenants import Tenants
 from processors.terms import MarketTerms, Terms
 from schemas.published import Forecaster, Policy
 
@@ -23,7 +24,8 @@ FORMAT = 2
 """Grows when the layout changes; a snapshot of another format is not loaded, the journal is folded from its beginning instead."""
 
 CHUNK_SLOTS = 2_000
-"""Tenants of one chunk: 256 bytes of numbers and a name of at most 128 make 768 KB, below the megabyte of a Kafka record."""
+"""Tenants of one chunk: 272 bytes of numbers, in a token pool 584, and a name of at most 128 make 800 KB or 1.4 MB, which pack to a
+tenth: most columns are equal or small."""
 
 CHUNK_COMMANDS = 32_768
 """Command keys of one chunk: 512 KB, which don't compress."""
@@ -62,8 +64,10 @@ def dump_pool(pool: PoolState) -> PoolDump:
         "closed_tick": pool.closed_tick,
         "ahead": pool.ahead,
         "tenants": len(pool.tenants),
-        "columns": COLUMNS,
+        "columns": pool.tenants.columns,
     }
+    if pool.sharing is not None:  # a pool that is none looks as it always did, and so does its hash
+        head["sharing"] = asdict(pool.sharing)
     chunks = [_dump_chunk(pool.tenants, start) for start in range(0, len(pool.tenants), CHUNK_SLOTS)]
     return PoolDump(_json(head), chunks, dump_market(pool.market))
 
@@ -71,9 +75,12 @@ def dump_pool(pool: PoolState) -> PoolDump:
 def load_pool(dump: PoolDump) -> PoolState:
     """The inverse of `dump_pool`."""
     head = _parse(dump.header)
-    if head["columns"] != list(COLUMNS):
-        raise SnapshotFormatError(f"columns: {head['columns']}, this version keeps {list(COLUMNS)}")
     pool = PoolState(head["name"], head["period_s"], head["tick_ms"], _terms(head["declared"]))
+    if "sharing" in head:
+        _load_sharing(pool.begin_sharing(), head["sharing"])
+    known = pool.tenants.columns
+    if head["columns"] != list(known):
+        raise SnapshotFormatError(f"columns: {head['columns']}, this version keeps {list(known)}")
     if head["open"] is not None:
         running = head["open"]
         pool.open = OpenPeriod(**{**running, "terms": _terms(running["terms"])})
@@ -86,8 +93,8 @@ def load_pool(dump: PoolDump) -> PoolState:
         parted_names, values = _load_chunk(chunk)
         names += parted_names
         columns.append(values)
-    whole = np.concatenate(columns, axis=1) if columns else np.empty((len(COLUMNS), 0), np.int64)
-    pool.tenants.replace_all(names, dict(zip(COLUMNS, whole, strict=True)))
+    whole = np.concatenate(columns, axis=1) if columns else np.empty((len(known), 0), np.int64)
+    pool.tenants.replace_all(names, dict(zip(known, whole, strict=True)))
     pool.market = load_market(dump.market)
     pool.promised = int(pool.tenants["declared_base"].sum())
     return pool
@@ -151,7 +158,7 @@ def _load_keys(chunks: Iterable[bytes]) -> OrderedDict[bytes, None]:
 def _dump_chunk(tenants: Tenants, start: int) -> bytes:
     names = _NEWLINE.join(name.encode() for name in tenants.names[start : start + CHUNK_SLOTS])
     parts = [len(names).to_bytes(4, "little"), names]
-    parts += [tenants[column][start : start + CHUNK_SLOTS].astype("<i8").tobytes() for column in COLUMNS]
+    parts += [tenants[column][start : start + CHUNK_SLOTS].astype("<i8").tobytes() for column in tenants.columns]
     return b"".join(parts)
 
 
@@ -159,12 +166,21 @@ def _load_chunk(chunk: bytes) -> tuple[list[str], np.ndarray[Any, np.dtype[np.in
     length = int.from_bytes(chunk[:4], "little")
     names = [name.decode() for name in chunk[4 : 4 + length].split(_NEWLINE)]
     values = np.frombuffer(chunk, "<i8", offset=4 + length).astype(np.int64)
-    return names, values.reshape(len(COLUMNS), len(names))
+    return names, values.reshape(-1, len(names))
 
 
 def _terms(fields: dict[str, Any]) -> Terms:
     words = {"policy": Policy(fields["policy"]), "forecaster": Forecaster(fields["forecaster"])}
     return Terms(**{**fields, **words, "market": MarketTerms(**fields["market"])})
+
+
+def _load_sharing(sharing: Sharing, fields: dict[str, Any]) -> None:
+    said = fields["terms"]
+    if said is not None:
+        knots = {name: tuple(said[name]) for name in ("burst_fill", "burst_scale")}
+        sharing.terms = SharingTerms(**{**said, **knots})
+    sharing.metered_tick = fields["metered_tick"]
+    sharing.promised = Promised(**fields["promised"])
 
 
 def _json(value: dict[str, Any]) -> bytes:

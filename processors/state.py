@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from processors.market.state import Market
+from processors.sharing.state import SHARING_COLUMNS, Sharing
 from processors.tenants import Tenants
 from processors.terms import Terms
 
@@ -42,6 +43,7 @@ class PoolState:
         ahead: the latest period that usage was counted for before it opened; no earlier period opens from then on, or tokens
             would count before they were used. -1: none.
         promised: the sum of all declared bases. At most 2^53: a base grows only where the sum fits a capacity.
+        sharing: of a token pool; None in others, which then have none of its columns either.
     """
 
     name: str
@@ -55,6 +57,14 @@ class PoolState:
     promised: int = 0
     tenants: Tenants = field(default_factory=Tenants)
     market: Market = field(default_factory=Market)
+    sharing: Sharing | None = None
+
+    def begin_sharing(self) -> Sharing:
+        """The state of a token pool, made if there is none."""
+        if self.sharing is None:
+            self.tenants.add_columns(SHARING_COLUMNS)
+            self.sharing = Sharing()
+        return self.sharing
 
     @property
     def terms(self) -> Terms:

@@ -68,11 +68,12 @@ DECLARED: tuple[str, ...] = ("version", "base", "elasticity", "weight", "sla_ms"
 class Tenants:
     """Columns by name; a tenant's slot is its place in them and never changes."""
 
-    __slots__ = ("_columns", "_order", "names", "slots")
+    __slots__ = ("_columns", "_initial", "_order", "names", "slots")
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.slots: dict[str, int] = {}
+        self._initial = _INITIAL
         self._columns: dict[str, Column] = {name: np.empty(0, np.int64) for name in COLUMNS}
         self._order: npt.NDArray[np.intp] = np.empty(0, np.intp)
 
@@ -82,6 +83,18 @@ class Tenants:
     def __getitem__(self, column: str) -> Column:
         """The column's values for all tenants, by slot; a view, so that assigning to it changes the state."""
         return self._columns[column][: len(self.names)]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns: COLUMNS, and those that were added."""
+        return tuple(self._initial)
+
+    def add_columns(self, initial: dict[str, int]) -> None:
+        """Further columns, at their initial value for everyone; those that are there stay as they are."""
+        room = len(self._columns[COLUMNS[0]])
+        for name in initial.keys() - self._initial.keys():
+            self._columns[name] = np.full(room, initial[name], np.int64)
+        self._initial = self._initial | initial
 
     def slot(self, tenant: str) -> int:
         """The slot of `tenant`, added with initial values if it is new."""
@@ -111,16 +124,16 @@ class Tenants:
         if size <= room:
             return
         grown = max(size, 2 * room, 16)
-        for name, initial in _INITIAL.items():
+        for name, initial in self._initial.items():
             column = np.full(grown, initial, np.int64)
             column[:room] = self._columns[name]
             self._columns[name] = column
 
     def replace_all(self, names: list[str], columns: dict[str, Column]) -> None:
-        """Take names and columns as they are (from a snapshot). Each column is as long as `names`."""
+        """Take names and columns as they are (from a snapshot): all of `columns`, each as long as `names`."""
         self.names = names
         self.slots = {name: slot for slot, name in enumerate(names)}
-        self._columns = {name: columns[name].astype(np.int64) for name in COLUMNS}
+        self._columns = {name: columns[name].astype(np.int64) for name in self._initial}
         self._order = np.empty(0, np.intp)
 
 

@@ -11,6 +11,7 @@ from schemas.ledgering import Asset, CodeName, EntryName
 from schemas.market_facts import MARKET_FACTS
 from schemas.model import Table
 from schemas.published import BasisPoints, ForecasterName, PolicyName, TierName
+from schemas.sharing_facts import SHARING_FACTS
 from schemas.units import (
     Count,
     Decimal6,
@@ -62,6 +63,7 @@ class Reason(StrEnum):
     UNKNOWN_INSTRUMENT = "unknown_instrument"
     WRONG_PHASE = "wrong_phase"
     INVALID_AMOUNT = "invalid_amount"
+    LENDING_ABOVE_NOMINAL = "lending_above_nominal"
 
 
 ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]
@@ -352,4 +354,5 @@ FACTS: tuple[type[Fact], ...] = (
     AllocationsClosed,
     PeriodClosed,
     *MARKET_FACTS,
+    *SHARING_FACTS,
 )

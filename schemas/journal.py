@@ -75,6 +75,35 @@ class LatencySums(Event):
     count: list[Number]
 
 
-JOURNALLED: tuple[type[Event], ...] = (ClockTick, MeterMark, UsageSums, LatencySums, PoolCommand, ProfileCommand, TurnedAway)
+class AdmissionSums(Event):
+    """What gateways reported of one pool to one meter between its previous tick and this one. Demand, not money: sums saturate."""
 
-__all__ = ["JOURNALLED", "ClockTick", "LatencySums", "MeterMark", "TurnedAway", "UsageSums"]
+    KIND: ClassVar[str] = "admission_sums"
+
+    pool: PoolId
+    meter_topic: Label
+    meter_partition: Partition
+    tick: Tick
+    chunk: Number
+    tenant: PerTenant
+    admitted: CountColumn
+    refused: CountColumn
+    refused_tokens: SumColumn
+    refused_kv_blocks: CountColumn
+    peak_kv_blocks: CountColumn
+    """Of each gateway the most at once, summed over gateways; likewise the next."""
+    peak_concurrency: CountColumn
+
+
+JOURNALLED: tuple[type[Event], ...] = (
+    ClockTick,
+    MeterMark,
+    UsageSums,
+    LatencySums,
+    AdmissionSums,
+    PoolCommand,
+    ProfileCommand,
+    TurnedAway,
+)
+
+__all__ = ["JOURNALLED", "AdmissionSums", "ClockTick", "LatencySums", "MeterMark", "TurnedAway", "UsageSums"]

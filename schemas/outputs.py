@@ -7,7 +7,8 @@ partition changes its owner, an older value can follow a newer one: a reader kee
 from typing import Annotated, ClassVar
 
 from schemas.model import Event
-from schemas.units import Label, Number, Offset, Period, PoolId, Seconds, TenantId, TokenSum, Unit
+from schemas.sharing_facts import Blocks, Rate, Requests
+from schemas.units import Label, Millionths, Number, Offset, Period, PoolId, Seconds, TenantId, TokenSum, Unit
 
 Prices = list[Annotated[int, Unit("nanocredits per token")]]
 Quantities = list[Annotated[int, Unit("tokens")]]
@@ -17,6 +18,7 @@ class Limit(Event):
     """What a tenant may use in each period from `period` on, until the next value. Key: `output_key(pool, tenant)`."""
 
     KIND: ClassVar[str] = "limit"
+    VERSION: ClassVar[int] = 2
 
     pool: PoolId
     tenant: TenantId
@@ -25,6 +27,34 @@ class Limit(Event):
     """A period begins at a multiple of its length."""
     tokens: TokenSum
     """Base, surplus and what was bought, less what was sold and what is offered for sale. What was used is not taken off."""
+    journal_offset: Offset
+    tier: Label = ""
+    """Of a token pool, as all that follows; empty and null in others. A null borrowing limit is none."""
+    throughput_nominal: Rate | None = None
+    throughput_borrowing: Rate | None = None
+    throughput_kept: Rate | None = None
+    """Of the pool's capacity, kept free for the tenant even while it does not use it; likewise the others."""
+    kv_nominal: Blocks | None = None
+    kv_borrowing: Blocks | None = None
+    kv_kept: Blocks | None = None
+    concurrency_nominal: Requests | None = None
+    concurrency_borrowing: Requests | None = None
+    concurrency_kept: Requests | None = None
+
+
+class PoolCapacity(Event):
+    """What a token pool has, for whoever admits requests. Key: `output_key(pool, "")`, as no tenant's id is empty; on `limits`."""
+
+    KIND: ClassVar[str] = "pool_capacity"
+
+    pool: PoolId
+    throughput: Rate
+    kv: Blocks
+    concurrency: Requests
+    kv_block_tokens: Number
+    burst_fill: list[Millionths]
+    """Where the pool is filled so far, tenants may use `burst_scale` of what they may borrow; empty: the default of admission."""
+    burst_scale: list[Millionths]
     journal_offset: Offset
 
 
@@ -50,8 +80,8 @@ class Depth(Event):
 
 
 def output_key(pool: str, part: str | int) -> bytes:
-    """`pool/tenant` or `pool/period`. A slash in a pool's id is written %2F (and % as %25): the first one parts the two."""
+    """`pool/tenant`, `pool/period`, `pool/`. A slash in a pool's id is written %2F (and % as %25): the first one parts the two."""
     return f"{pool.replace('%', '%25').replace('/', '%2F')}/{part}".encode()
 
 
-OUTPUTS: tuple[type[Event], ...] = (Limit, Depth)
+OUTPUTS: tuple[type[Event], ...] = (Limit, Depth, PoolCapacity)

@@ -1,14 +1,29 @@
 """What backends and operators publish (spec/interface.md, "What may be published")."""
 
+import itertools
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, WithJsonSchema, model_validator
 
+from schemas.entitlements import (
+    BlockTokens,
+    BurstKnot,
+    ConcurrencyQuota,
+    DebtBound,
+    HalfLife,
+    KvQuota,
+    RateQuota,
+    ReplicaConcurrency,
+    ReplicaKvBlocks,
+    Replicas,
+    ReplicaTokensPerS,
+)
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS
 from schemas.model import Event, Landing, Table
 from schemas.units import (
     MAX_TOKENS,
+    MILLION,
     Count,
     Decimal6,
     EventId,
@@ -29,6 +44,8 @@ from schemas.units import (
 Model = Annotated[str, Field(max_length=256, strict=True), Unit("model that served"), Store("LowCardinality(String)")]
 RequestId = Annotated[str, Field(max_length=256, strict=True), Unit("id of the request"), Store("String")]
 Status = Annotated[str, Field(max_length=64, strict=True), Unit("outcome of the request"), Store("LowCardinality(String)")]
+Requests = Annotated[int, Field(ge=0, le=MAX_TOKENS, strict=True), Unit("requests"), Store("Int64", "T64, ZSTD(1)")]
+KvBlocks = Annotated[int, Field(ge=0, le=MAX_TOKENS, strict=True), Unit("KV-cache blocks"), Store("Int64", "T64, ZSTD(1)")]
 
 
 class UsageEvent(Event):
@@ -87,8 +104,68 @@ class LatencyEvent(Event):
     status: Status = ""
 
 
+class AdmissionEvent(Event):
+    """What a gateway's admission did for one tenant in one interval. Identified by (source, id).
+
+    A refusal says whose limit it met, the tenant's own or the pool's, and in which dimension.
+    """
+
+    KIND: ClassVar[str] = "admission"
+    TABLE: ClassVar[Table | None] = Table(
+        name="admission_events",
+        comment="what a gateway admitted and refused of a tenant in one interval, once",
+        order_by=("tenant", "source", "id"),
+        landing=Landing.EVENT_ID,
+        identity=("tenant", "source", "id"),
+    )
+
+    time: Time
+    """The interval's end."""
+    source: Source
+    id: EventId
+    tenant: TenantId
+    pool: PoolId
+    interval_ms: Millis
+    """How long the interval was."""
+    admitted: Requests
+    refused_own_throughput: Requests = 0
+    refused_own_kv: Requests = 0
+    refused_own_concurrency: Requests = 0
+    refused_pool_throughput: Requests = 0
+    refused_pool_kv: Requests = 0
+    refused_pool_concurrency: Requests = 0
+    stopped: Requests = 0
+    """Running requests that were stopped for others."""
+    refused_tokens: Tokens = 0
+    """What refused requests would have reserved: input and most output."""
+    refused_kv_blocks: KvBlocks = 0
+    """Likewise, KV-cache blocks."""
+    peak_kv_blocks: KvBlocks = 0
+    """Most blocks in use at once."""
+    peak_concurrency: Requests = 0
+    """Most requests in flight at once."""
+
+    @property
+    def refused(self) -> int:
+        """Requests refused, whatever for."""
+        own = self.refused_own_throughput + self.refused_own_kv + self.refused_own_concurrency
+        return own + self.refused_pool_throughput + self.refused_pool_kv + self.refused_pool_concurrency
+
+
 GridStep = Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True), Unit("step of the grid"), Store("Int64")]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000, strict=True), Unit("basis points of what is paid"), Store("Int64")]
+
+
+_MOST_GAIN = 10 * MILLION
+_GAIN_JSON = {
+    "anyOf": [{"type": "number", "minimum": 0, "maximum": 10}, {"type": "string", "pattern": r"^(\d(\.\d{1,6})?|10(\.0{1,6})?)$"}]
+}
+
+
+def _is_at_most_ten(value: int) -> int:
+    if value > _MOST_GAIN:
+        raise ValueError("is more than 10")
+    return value
 
 
 class Policy(StrEnum):
@@ -121,6 +198,9 @@ PolicyName = Annotated[Policy, Unit("policy that divides the surplus"), Store("L
 TierName = Annotated[Tier, Unit("tier"), Store("LowCardinality(String)")]
 
 
+DebtGain = Annotated[Decimal6, AfterValidator(_is_at_most_ten), WithJsonSchema(_GAIN_JSON, mode="validation")]
+
+
 class Budget(Event):
     """The most a tenant may spend in each window; windows start at multiples of `window_s` since 1970."""
 
@@ -134,7 +214,7 @@ class PoolCommand(Event):
     """An operator defines or changes a pool; holds from the next period on. Identified by `id`."""
 
     KIND: ClassVar[str] = "pool"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     type: Annotated[Literal["pool"], Unit("pool"), Store("LowCardinality(String)")] = "pool"
     id: EventId
@@ -165,12 +245,52 @@ class PoolCommand(Event):
     """Whether the operator offers the period's unsold surplus on the book, at the reserve price."""
     opening_auction_s: Annotated[int, Field(ge=0, le=86_400, strict=True), Unit("seconds"), Store("Int64")] = 0
     """For how long orders of a new instrument are collected before they are uncrossed at one price; 0: they match at once."""
+    replicas: Replicas | None = None
+    """How many run now. Given, it is a token pool: what its replicas can do is shared by entitlement, from the next tick on."""
+    replica_tokens_per_s: ReplicaTokensPerS | None = None
+    """What one replica serves, input and output together."""
+    replica_kv_blocks: ReplicaKvBlocks | None = None
+    """What the KV cache of one replica holds."""
+    replica_concurrency: ReplicaConcurrency | None = None
+    """How many requests one replica serves at once."""
+    kv_block_tokens: BlockTokens = 16
+    """Tokens of one block."""
+    debt_half_life_s: HalfLife = 60
+    """In which debt fades to half."""
+    debt_gain: DebtGain = 3_000_000
+    """Debt at its bound multiplies a weight by 1 + this, or divides it."""
+    debt_bound_s: DebtBound = 30
+    """Most that is owed."""
+    debt_weights: bool = False
+    """Whether the policy max_min shares by weights that debt has changed."""
+    burst: Annotated[list[BurstKnot], Field(max_length=16)] = Field(default_factory=list)
+    """How much of what they may borrow tenants may use as the pool fills; empty: what admission does by default."""
+
+    @model_validator(mode="after")
+    def _says_what_a_replica_is(self) -> Self:
+        for name in ("replica_tokens_per_s", "replica_kv_blocks", "replica_concurrency"):
+            value = getattr(self, name)
+            if (value is None) != (self.replicas is None):
+                absent, given = ("replicas", name) if self.replicas is None else (name, "replicas")
+                raise ValueError(f"{absent}: missing, but {given} is {getattr(self, given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _lends_less_the_fuller_it_is(self) -> Self:
+        for before, after in itertools.pairwise(self.burst):
+            if after.fill <= before.fill or after.scale > before.scale:
+                raise ValueError(
+                    f"burst: a scale of {after.scale} millionths at a fill of {after.fill} behind {before.scale} at {before.fill}: "
+                    "fill must rise, and scale must not"
+                )
+        return self
 
 
 class ProfileCommand(Event):
     """An operator defines or changes a tenant's profile in a pool; holds from the next period on. Identified by `id`."""
 
     KIND: ClassVar[str] = "profile"
+    VERSION: ClassVar[int] = 2
 
     type: Annotated[Literal["profile"], Unit("profile"), Store("LowCardinality(String)")] = "profile"
     id: EventId
@@ -182,13 +302,36 @@ class ProfileCommand(Event):
     budget: Budget | None = None
     tier: TierName = Tier.ELASTIC
     weight: Decimal6 = 1_000_000
+    throughput: RateQuota | None = None
+    """Of a token pool's tokens per second; the nominal quota is what the period allocates. Null: all limits as by default."""
+    kv: KvQuota | None = None
+    """Of its KV-cache blocks."""
+    concurrency: ConcurrencyQuota | None = None
+    """Of its requests in flight."""
+
+    @model_validator(mode="after")
+    def _dedicated_is_never_lent(self) -> Self:
+        for name in ("throughput", "kv", "concurrency") if self.tier is Tier.DEDICATED else ():
+            quota: RateQuota | KvQuota | ConcurrencyQuota | None = getattr(self, name)
+            if quota is not None and quota.lending_limit:
+                raise ValueError(f"{name}.lending_limit: {quota.lending_limit}, but what is dedicated is never lent")
+        return self
 
 
-PUBLISHED: tuple[type[Event], ...] = (UsageEvent, LatencyEvent, PoolCommand, ProfileCommand, *OPERATOR_COMMANDS, *TENANT_COMMANDS)
+PUBLISHED: tuple[type[Event], ...] = (
+    UsageEvent,
+    LatencyEvent,
+    AdmissionEvent,
+    PoolCommand,
+    ProfileCommand,
+    *OPERATOR_COMMANDS,
+    *TENANT_COMMANDS,
+)
 """Every type that a door takes, for registration, documentation and the Avro fingerprints."""
 
 __all__ = [
     "PUBLISHED",
+    "AdmissionEvent",
     "Budget",
     "Forecaster",
     "Label",

@@ -81,6 +81,8 @@ def _sentence(error: Any) -> str:
     if not where:
         # A rule between fields names them itself; otherwise the whole value is wrong.
         return message if kind == "value_error" else f"value: {shown(error['input'])} {message}"
+    if kind == "value_error" and isinstance(error["input"], dict):
+        return f"{where}.{message}"  # likewise, of an object within
     return f"{where}: {shown(error['input'])} {message}"
 
 

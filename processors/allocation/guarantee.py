@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from processors.allocation.exact import Ints, exact_sum
-from processors.allocation.hamilton import hamilton
+from processors.allocation.hamilton import hamilton, shares_in_turn
 from processors.allocation.model import UNLIMITED, AuctionInput
 
 
@@ -18,11 +18,14 @@ class Guarantee(NamedTuple):
 
 
 def give_bases(inp: AuctionInput) -> Guarantee:
-    """Everybody's base, or, when capacity is short of their sum, Hamilton shares of capacity by base."""
+    """Everybody's base, or, when capacity is short of their sum, Hamilton shares of capacity by base.
+
+    With a precedence, those of the lowest number have theirs first, then those of the next (`shares_in_turn`).
+    """
     promised = exact_sum(inp.base)
     if promised <= inp.capacity:
         return Guarantee(inp.base, np.zeros_like(inp.base), inp.capacity - promised)
-    given = hamilton(inp.capacity, inp.base)
+    given = hamilton(inp.capacity, inp.base) if inp.precedence is None else shares_in_turn(inp.capacity, inp.base, inp.precedence)
     return Guarantee(given, inp.base - given, 0)
 
 

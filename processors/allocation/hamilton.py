@@ -68,6 +68,26 @@ def water_fill(total: int, weights: Ints, limits: Ints) -> Ints:
     return filled
 
 
+def shares_in_turn(total: int, wanted: Ints, turn: Ints) -> Ints:
+    """Everybody has what it wants as far as the total goes, those of the lowest turn first.
+
+    The first group for which too little is left has Hamilton shares of it, by what each wants; those behind it have nothing.
+
+    Args:
+        total: units to divide, 0 to 2^63−1.
+        wanted: non-negative int64 units per row.
+        turn: few different numbers, one per row.
+    """
+    given = wanted.copy()
+    for each in np.unique(turn).tolist():
+        rows = np.flatnonzero(turn == each)
+        together = exact_sum(wanted[rows])
+        if together > total:
+            given[rows] = hamilton(total, wanted[rows])
+        total -= min(together, total)
+    return given
+
+
 def _shares_and_leavers(rest: int, weight: Ints, limit: Ints) -> tuple[Ints, Ints]:
     """One round: the shares, and the rows whose share reaches their limit. The shares are complete where nobody leaves.
 

@@ -41,6 +41,7 @@ class AuctionInput:
         budget_left: nanocredits left of the cap in its window (negative if overspent); any number where `capped` is false.
         capped: whether the tenant has a budget cap.
         weight: share in weighted fairness, in millionths (only proportions count).
+        precedence: whose base comes first where capacity is short of all: lower numbers before higher ones; None: all at once.
 
     Raises:
         InputError: a column has another length or type than int64, or a value is out of 0..2^63−1 (budget_left: any int64).
@@ -55,6 +56,7 @@ class AuctionInput:
     budget_left: Ints
     capped: Flags
     weight: Ints
+    precedence: Ints | None = None
 
     def __post_init__(self) -> None:
         for name in ("capacity", "base_price", "reserve_price"):
@@ -63,6 +65,8 @@ class AuctionInput:
                 raise InputError(name, f"must be from 0 to 2^63-1, got {value}")
         for name in ("base", "elasticity", "demand", "budget_left", "capped", "weight"):
             self._check_column(name, getattr(self, name))
+        if self.precedence is not None:
+            self._check_column("precedence", self.precedence)
 
     def _check_column(self, name: str, column: Ints | Flags) -> None:
         kind = np.bool_ if name == "capped" else np.int64

@@ -135,7 +135,7 @@ def test_debts_of_those_who_share_sum_to_what_was_there_and_not_served():
 
 @pytest.mark.parametrize("gain", [0, 3 * M])
 def test_a_tenant_that_is_served_a_fifth_too_little_of_each_share_comes_near_it_with_debt(gain):
-    """One of two equal tenants always takes 80 % of what it is given, and the other has the rest. With debt: 48 % of all, or more."""
+    """One of two equal tenants always takes 80 % of what it is given, the other has the rest. With debt: 48 % of all, or more."""
     terms = DebtSettings(half_life_s=60, gain=gain, bound_s=30)
     debts, rate, total = column(0, 0), column(500, 500), column(0, 0)
     for number in range(1200):
