@@ -152,11 +152,11 @@ def _open_period(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterat
         period_start=start_ms,
         period_s=pool.period_s,
         policy=terms.policy,
-        capacity=terms.capacity,
+        capacity=asked.capacity,
         base_price=terms.base_price,
         reserve_price=terms.reserve_price,
         price=outcome.price,
-        allocated=terms.capacity - outcome.unallocated,
+        allocated=asked.capacity - outcome.unallocated,
         unallocated=outcome.unallocated,
         tenants=len(rows),
     )
@@ -184,7 +184,7 @@ def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int
     terms = pool.declared
     left = budgets.budget_left(tenants, start_ms)[rows]
     return AuctionInput(
-        capacity=terms.capacity,
+        capacity=_servable(pool),
         base_price=terms.base_price,
         reserve_price=terms.reserve_price,
         base=tenants["declared_base"][rows],
@@ -195,6 +195,13 @@ def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int
         weight=_weights(pool, rows),
         precedence=_precedence(pool, rows),
     )
+
+
+def _servable(pool: PoolState) -> int:
+    """The declared capacity; of a token pool no more than its replicas serve in a period: what is allocated can be used."""
+    sharing = None if pool.sharing is None else pool.sharing.terms
+    declared = pool.declared.capacity
+    return declared if sharing is None else min(declared, sharing.capacity.throughput * pool.period_s)
 
 
 def _weights(pool: PoolState, rows: Slots) -> Column:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,8 @@ def _forecasts(state: PartitionState, fact: Forecasts) -> None:
 def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
     """Profiles and terms that were declared come into force; what meters reported ahead of time is in the period now."""
     pool = state.pools[fact.pool]
-    pool.open = OpenPeriod(fact.period, pool.declared, fact.price, fact.allocated, fact.unallocated)
+    terms = replace(pool.declared, capacity=fact.capacity)  # replicas may serve less than what is declared
+    pool.open = OpenPeriod(fact.period, terms, fact.price, fact.allocated, fact.unallocated)
     tenants = pool.tenants
     budgets.begin_windows(tenants, pool.start_ms(fact.period))
     for column in DECLARED:

@@ -129,6 +129,10 @@ def record_shortfalls(pool: PoolState, fact: Shortfalls) -> None:
 
 
 def _begin(pool: PoolState) -> Sharing:
-    if pool.sharing is None:
-        pool.begin_sharing().promised = all_promised(pool.tenants)
-    return pool.begin_sharing()
+    """The pool's state as a token pool. What is declared and in force before it is one counts in it."""
+    if pool.sharing is not None:
+        return pool.sharing
+    sharing = pool.begin_sharing()
+    sharing.promised = all_promised(pool.tenants)
+    pool.tenants["profile_weight"][:] = pool.tenants["weight"]
+    return sharing
