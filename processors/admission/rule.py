@@ -11,7 +11,7 @@ A request needs tokens of throughput (its input and the most it may put out), bl
 3. Everything else must fit into what is kept for the tenant and what is idle: need ≤ max(0, kept − use) + idle, where idle is the
    capacity without max(kept, use) of every tenant. So nobody takes what is kept for another, nobody is refused while capacity that
    is kept for nobody else is idle, and an overdrawn pool lets nobody in but by right or into what others left of their own. For an
-   elastic tenant within what is kept for it preemptible requests are stopped too, if that makes it fit.
+   elastic tenant within the space that is kept for it preemptible requests are stopped too, if that makes it fit.
 
 Space is use that ends with a request. Throughput is use that time makes good: `Tenant` for a tenant's own limits, where its right
 is spent first and what it borrows beside it (so borrowing never delays its right), and `Throughput` for what is kept and idle.
@@ -265,11 +265,11 @@ class Admission:
         return owner.borrow_depth * scale(self._knots, self._tokens.fill) // MILLION
 
     def _recallable(self, owner: Tenant, need: int, blocks: int, missing_kv: int, missing_slots: int) -> bool:
-        """Whether a request is within all that is kept for its tenant, and fits when preemptible requests are stopped for it."""
-        kept, kv, slots = self._tokens.kept(owner), self._kv, self._slots
+        """Whether a request is within the space kept for its tenant, and fits when preemptible requests are stopped for it."""
+        kv, slots = self._kv, self._slots
         return (
             owner.recalls
-            and need <= min(kept, self._tokens.open_to(owner))
+            and need <= self._tokens.open_to(owner)
             and blocks <= owner.kv.left
             and owner.slots.left > 0
             and missing_kv <= kv.coming + kv.stoppable

@@ -141,7 +141,7 @@ class Oracle:
             stopped = self.to_stop(name, need)
         if not right and not all(fits):
             gained = (0, sum(r.blocks for r in self.held_by_stopped(stopped)), len(self.held_by_stopped(stopped)))
-            in_kept = all(need[d] <= self.left(name, d) for d in Dimension)
+            in_kept = all(need[d] <= self.left(name, d) for d in (KV, CONCURRENCY))
             enough = all(need[d] <= self.left(name, d) + self.idle(d) + gained[d] for d in Dimension)
             if not (in_kept and enough and member.limits.tier in (*RESERVED, Tier.ELASTIC)):
                 return self.refused_by_pool(name, fits.index(False), need)
