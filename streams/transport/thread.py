@@ -27,11 +27,11 @@ has just been consumed can't be fetched. Faust's 1500 ms would so stall a busy p
 idle worker 20 small requests a second.
 """
 
-FETCH_PACE_S = 0.005
+FETCH_PACE_S = 0.01
 """How long a broker is left alone after a fetch that brought records, s.
 
 At 1,000 records/s each would else be fetched, handed over, acknowledged and sent on by itself: some 60 turns of two event loops and
-six requests for one order, three times the work of deciding it. In batches of five it is a third. The first record
+six requests for one order, three times the work of deciding it. In batches of ten it is a sixth. The first record
 after a pause of this length is fetched at once; none waits longer than this; a busy partition fetches up to 1 MB each time.
 """
 
