@@ -18,10 +18,10 @@ _OFFSETS_TOPIC = "__consumer_offsets"
 
 # What each role reads. Partitions of which it has committed nothing yet count from their beginning.
 _READS: Mapping[str, tuple[str, ...]] = {
-    "meter": ("usage", "latency"),
+    "meter": ("usage", "latency", "admissions"),
     "intake": ("orders", "profiles"),
     "engine": ("journal",),
-    "sink": ("usage", "latency", "journal", "facts", "dead-letters"),
+    "sink": ("usage", "latency", "admissions", "journal", "facts", "dead-letters"),
 }
 
 

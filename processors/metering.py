@@ -1,11 +1,12 @@
 """What one meter counts: sums per (pool, tenant) between two ticks, each event once.
 
-A meter is one partition of `usage` or `latency`. Its reports are a function of its log alone: reading again from a point at which
-it noted its state gives the same reports (schemas.journal), which the engine knows by (meter, tick).
+A meter is one partition of `usage`, `latency` or `admissions`. Its reports are a function of its log alone: reading again from a
+point at which it noted its state gives the same reports (schemas.journal), which the engine knows by (meter, tick).
 
-Memory: a tenant that was active since the last tick holds about 300 bytes (usage), or 100 for each bucket in use (latency): 30 MB
-for 100,000 tenants. Beside it stands the window of what was seen (processors/dedupe.py). Time: below 2 µs an event; a tick sorts
-the active tenants and builds their columns, 0.2 s for 100,000 (tests/benchmarks/bench_metering.py measures both).
+Memory: a tenant that was active since the last tick holds about 300 bytes (usage), 100 for each bucket in use (latency), or 500 and
+100 for each further gateway (admissions): 50 MB for 100,000 tenants. Beside it stands the window of what was seen
+(processors/dedupe.py). Time: below 2 µs an event; a tick sorts the active tenants and builds their columns, 0.2 s for 100,000
+(tests/benchmarks/bench_metering.py measures both).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,9 +16,9 @@ from typing import Final, Generic, Protocol, TypeVar
 from processors.dedupe import Identified, SeenWindow
 from processors.histogram import bucket_of
 from schemas.fact import CHUNK_ROWS
-from schemas.journal import LatencySums, UsageSums
+from schemas.journal import AdmissionSums, LatencySums, UsageSums
 from schemas.model import Event
-from schemas.published import LatencyEvent, UsageEvent
+from schemas.published import AdmissionEvent, LatencyEvent, UsageEvent
 from schemas.units import MILLION
 
 PART_LIMIT: Final = (2**62 - 1) // MILLION * MILLION
@@ -34,7 +35,7 @@ ORIGINS_KEPT: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class MeterName:
-    """One meter: `topic` is "usage" or "latency" (without a prefix: a journal must read the same on every cluster)."""
+    """One meter: `topic` is "usage", "latency" or "admissions", without prefix: a journal must read the same on every cluster."""
 
     topic: str
     partition: int
@@ -196,6 +197,76 @@ def _latency_report(name: MeterName, tick: int, pool: str, chunk: int, some: Seq
         owner=[owner for owner, _, _ in entries],
         bucket=[bucket for _, bucket, _ in entries],
         count=[count for _, _, count in entries],
+    )
+
+
+class _Asked:
+    """What one tenant asked of one pool. Of a gateway the most at once counts; gateways serve other requests, so theirs add up."""
+
+    __slots__ = ("admitted", "peaks", "refused", "refused_kv_blocks", "refused_tokens")
+
+    def __init__(self) -> None:
+        self.admitted = self.refused = self.refused_tokens = self.refused_kv_blocks = 0
+        self.peaks: dict[str, tuple[int, int]] = {}
+
+    def add(self, event: AdmissionEvent) -> None:
+        self.admitted += event.admitted
+        self.refused += event.refused
+        self.refused_tokens += event.refused_tokens
+        self.refused_kv_blocks += event.refused_kv_blocks
+        blocks, requests = self.peaks.get(event.source, (0, 0))
+        self.peaks[event.source] = max(blocks, event.peak_kv_blocks), max(requests, event.peak_concurrency)
+
+    def numbers(self) -> tuple[int, ...]:
+        """In the order of AdmissionSums; demand, not money: what is larger than PART_LIMIT counts as that."""
+        blocks, requests = (sum(peak[at] for peak in self.peaks.values()) for at in (0, 1))
+        sums = (self.admitted, self.refused, self.refused_tokens, self.refused_kv_blocks, blocks, requests)
+        return tuple(min(each, PART_LIMIT) for each in sums)
+
+
+class AdmissionSheet:
+    """What gateways admitted and refused, per pool and tenant."""
+
+    __slots__ = ("_pools",)
+
+    def __init__(self) -> None:
+        self._pools: dict[str, dict[str, _Asked]] = {}
+
+    def add(self, events: Iterable[AdmissionEvent]) -> None:
+        """Count events."""
+        for event in events:
+            tenants = self._pools.setdefault(event.pool, {})
+            asked = tenants.get(event.tenant)
+            if asked is None:
+                asked = tenants[event.tenant] = _Asked()
+            asked.add(event)
+
+    def take(self, name: MeterName, tick: int) -> list[AdmissionSums]:
+        """Chunks of at most CHUNK_ROWS tenants; a tenant stands once."""
+        pools, self._pools = self._pools, {}
+        return [
+            _admission_report(name, tick, pool, start // CHUNK_ROWS, asked[start : start + CHUNK_ROWS])
+            for pool in sorted(pools)
+            for asked in (sorted(pools[pool].items()),)
+            for start in range(0, len(asked), CHUNK_ROWS)
+        ]
+
+
+def _admission_report(name: MeterName, tick: int, pool: str, chunk: int, some: Sequence[tuple[str, _Asked]]) -> AdmissionSums:
+    admitted, refused, tokens, refused_blocks, blocks, requests = zip(*(asked.numbers() for _, asked in some), strict=True)
+    return AdmissionSums.model_construct(
+        pool=pool,
+        meter_topic=name.topic,
+        meter_partition=name.partition,
+        tick=tick,
+        chunk=chunk,
+        tenant=[tenant for tenant, _ in some],
+        admitted=list(admitted),
+        refused=list(refused),
+        refused_tokens=list(tokens),
+        refused_kv_blocks=list(refused_blocks),
+        peak_kv_blocks=list(blocks),
+        peak_concurrency=list(requests),
     )
 
 

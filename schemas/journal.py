@@ -23,7 +23,7 @@ class ClockTick(Event):
     tick: Tick
     tick_ms: Millis
     meter_partitions: Number
-    """How many partitions `usage` and `latency` have: each is a meter that reports every tick."""
+    """How many partitions `usage`, `latency` and `admissions` have: each is a meter that reports every tick."""
     grace_ticks: Number
     """A period is closed this many ticks after its end even if a meter has not reported."""
 

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from schemas.market import OperatorCommand
 from schemas.model import Event
-from schemas.published import LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
+from schemas.published import AdmissionEvent, LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
 from streams.building import InvalidEvent, validated
 from streams.codecs import encode
 from streams.outbox import Delivered, Letter, Outbox, PublishFailed, PublishTimeout, Undelivered, UndeliveredError
@@ -31,6 +31,7 @@ from streams.settings import Settings
 from streams.tenant_client import TenantClient
 
 __all__ = [
+    "AdmissionPublisher",
     "CommandPublisher",
     "Delivered",
     "InvalidEvent",
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 Encoding = Literal["avro", "json"]
-Observation = TypeVar("Observation", bound=UsageEvent | LatencyEvent)
+Observation = TypeVar("Observation", bound=UsageEvent | LatencyEvent | AdmissionEvent)
 Published = TypeVar("Published", bound=Event)
 OnDelivery = Callable[[Published, str | None], None]
 
@@ -122,7 +123,7 @@ class _Publisher(Generic[Published]):
 
 
 class _ObservationPublisher(_Publisher[Observation]):
-    """What backends publish: keyed by tenant, with defaults for `id`, `source` and `time`."""
+    """What backends and gateways publish: keyed by tenant, with defaults for `id`, `source` and `time`."""
 
     EVENT: type[Observation]
 
@@ -199,6 +200,13 @@ class LatencyPublisher(_ObservationPublisher[LatencyEvent]):
 
     TOPIC = "latency"
     EVENT = LatencyEvent
+
+
+class AdmissionPublisher(_ObservationPublisher[AdmissionEvent]):
+    """Publishes what a gateway admitted and refused: one event for each tenant and interval in which somebody asked."""
+
+    TOPIC = "admissions"
+    EVENT = AdmissionEvent
 
 
 Command = PoolCommand | ProfileCommand | OperatorCommand

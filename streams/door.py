@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from schemas.dead_letters import Problem
 from schemas.evolution import Fields, read_record, registry
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS, OperatorCommand, TenantCommand
-from schemas.published import LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
+from schemas.published import AdmissionEvent, LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
 from schemas.units import AVRO
 from streams import envelopes
 from streams.codecs import HEADER_BYTES, MAGIC, UnreadableRecord, read_all, read_body
@@ -25,12 +25,16 @@ from streams.complaints import Refusal, Refused, not_json, refused_fields, shown
 from streams.envelopes import Headers
 from streams.schema_registry import CONFLUENT_HEADER_BYTES, SchemaRegistry, UnusableSchema, schema_id
 
-Published = UsageEvent | LatencyEvent | PoolCommand | ProfileCommand | OperatorCommand | TenantCommand
-TopicKind = Literal["usage", "latency", "orders", "profiles"]
+Observation = UsageEvent | LatencyEvent | AdmissionEvent
+Published = Observation | PoolCommand | ProfileCommand | OperatorCommand | TenantCommand
+ObservedKind = Literal["usage", "latency", "admissions"]
+TopicKind = Literal["usage", "latency", "admissions", "orders", "profiles"]
+
+OBSERVED: Mapping[TopicKind, type[Observation]] = {"usage": UsageEvent, "latency": LatencyEvent, "admissions": AdmissionEvent}
+"""Topics of one type, keyed by tenant, that meters read: their messages need not name the type."""
 
 ACCEPTED: Mapping[TopicKind, Mapping[str, type[Published]]] = {
-    "usage": {UsageEvent.KIND: UsageEvent},
-    "latency": {LatencyEvent.KIND: LatencyEvent},
+    **{topic: {model.KIND: model} for topic, model in OBSERVED.items()},
     # Tenants may write to `orders`: what only an operator may set is not taken there.
     "orders": {model.KIND: model for model in TENANT_COMMANDS},
     "profiles": {
@@ -40,9 +44,6 @@ ACCEPTED: Mapping[TopicKind, Mapping[str, type[Published]]] = {
     },
 }
 """Topic -> the types that it may hold, by kind (which is their `type`)."""
-
-_OBSERVED: Mapping[TopicKind, type[UsageEvent | LatencyEvent]] = {"usage": UsageEvent, "latency": LatencyEvent}
-"""Topics of one type: their messages need not name it."""
 
 _AVRO_BEGINS = (b"\xc3", b"\x00")
 """First bytes of Avro's two encodings. Neither begins a JSON text."""
@@ -113,7 +114,7 @@ class Door:
         if len(value) > self._max_event_bytes:
             raise Refused(Problem.TOO_LARGE, f"value: {len(value)} bytes, at most {self._max_event_bytes} are taken")
         envelope = _envelope(value, headers) if headers or b'"specversion"' in value else None
-        model = _OBSERVED.get(kind)
+        model = OBSERVED.get(kind)
         if model is None or envelope is not None or value[:1] in _AVRO_BEGINS:
             return _checked(kind, *self._fields(kind, value, envelope))
         # The way of nearly all messages: bare JSON, bytes to model in one step.
@@ -145,7 +146,7 @@ class Door:
 
     def _check_standing(self, event: Published, key: bytes | None, append_ms: int) -> None:
         """What an event must be where it stands: near its append time, under its own key."""
-        if isinstance(event, (UsageEvent, LatencyEvent)):
+        if isinstance(event, Observation):
             ahead = event.time - append_ms
             if ahead > self._max_ahead_ms:
                 raise _out_of_range(event.time, ahead, "ahead of", self._max_ahead_ms)
@@ -230,7 +231,7 @@ def _confluent(schemas: SchemaRegistry, value: bytes) -> Fields:
 
 def _checked(kind: TopicKind, fields: Fields, context: str | None) -> Published:
     """Fields of whatever origin -> the event; `context` AVRO says that decimals are counts of millionths."""
-    model = _OBSERVED.get(kind) or _named(kind, fields)
+    model = OBSERVED.get(kind) or _named(kind, fields)
     try:
         return model.__pydantic_validator__.validate_python(fields, extra="ignore", context=context)  # type: ignore[no-any-return]  # a model
     except ValidationError as error:

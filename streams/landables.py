@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from schemas.clickhouse import JOURNAL, tables
 from schemas.dead_letters import DeadLetter
 from schemas.evolution import registry
 from schemas.fact import Fact
 from schemas.model import Event
-from schemas.published import LatencyEvent, UsageEvent
 from schemas.shape import shapes
 from streams.codecs import HEADER_BYTES, MAGIC, UnreadableRecord, decode
 from streams.dead_letters import Record
-from streams.door import Door
+from streams.door import OBSERVED, Door, ObservedKind
 from streams.landing import BrokenRecordError, Collected, Landable, values_getter
 from streams.partitioning import home_partition
 from streams.roles.meter_partition import FORWARDED_HEADER
@@ -30,14 +29,14 @@ Reader = Callable[[Collected, int, Iterable[Record]], None]
 """Adds records of one partition, in the order of the log, to what is collected."""
 
 
-def read_inputs(door: Door, kind: Literal["usage", "latency"], partitions: int) -> Reader:
-    """For `usage` and `latency`: one row for each event that the door takes.
+def read_inputs(door: Door, kind: ObservedKind, partitions: int) -> Reader:
+    """For what backends and gateways observe: one row for each event that the door takes.
 
     An event that stands in another partition than its tenant's is left to the copy which the meter sends there. (The copy
     lands wherever it stands: if the number of partitions has changed since, it is not sent on.) What the door refuses
     becomes a dead letter, by the meter, and lands as such. Ticks are no events.
     """
-    model = UsageEvent if kind == "usage" else LatencyEvent
+    model = OBSERVED[kind]
     table, values = _table_of(model)
 
     def read(collected: Collected, partition: int, records: Iterable[Record]) -> None:

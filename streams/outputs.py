@@ -5,7 +5,8 @@ in between, it is told once. Nothing is kept for a crash: a new owner can't know
 everything, and says of the instruments that closed lately that they have.
 
 100,000 tenants whose limits all change with a period: the round begins after 10 ms; its records take 10 µs each, 1 s in slices of
-5 ms, between which facts go first. 0.8 MB keep what was told last. A trade by itself: two limits and a depth, 0.1 ms.
+5 ms, between which facts go first. 0.8 MB keep what was told last. A trade by itself: two limits and a depth, 0.1 ms. Of token
+pools each limit that a tick changed is told, 20 µs a record, and the pool's capacity when it is stated.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from processors.market.data import all_limits_touched, depth_of, instrument_touched, limit, limit_of, limits, limits_touched
+from processors.sharing.data import capacity_of, capacity_touched, limits_told, shares_touched
 from processors.state import PartitionState, PoolState
 from processors.tenants import Column
 from schemas.fact import Fact
@@ -38,11 +40,20 @@ class _Told:
         last: what was told last, by tenant's slot.
         touched: tenants of whom something happened since.
         everyone: whether that may be so of all.
+        shares: tenants of whose limits in other dimensions than tokens this was so.
+        capacity: whether it may be so of a token pool's capacity.
     """
 
     last: Column = field(default_factory=lambda: np.empty(0, np.int64))
     touched: set[str] = field(default_factory=set)
     everyone: bool = True
+    shares: set[str] = field(default_factory=set)
+    capacity: bool = True
+
+    def forget(self) -> None:
+        """Tell everything again."""
+        self.last[:] = UNTOLD
+        self.everyone = self.capacity = True
 
     def reach(self, size: int) -> Column:
         """`last` for this many tenants."""
@@ -52,12 +63,13 @@ class _Told:
 
 
 class _Changed(NamedTuple):
-    """Limits to be told of one pool: slots and tokens, as they are in `period`."""
+    """Limits to be told of one pool: slots, tokens and what else token pools tell, as they are in `period`."""
 
     pool: PoolState
     period: int
     slots: list[int]
     tokens: list[int]
+    told: list[dict[str, object]]
 
 
 class Outputs:
@@ -92,7 +104,13 @@ class Outputs:
         if period is not None:
             self._instruments[fact.pool, period] = None
             self.pending = True
-        if all_limits_touched(fact):
+        if capacity_touched(fact):
+            self._told(fact.pool).forget()
+            self.pending = True
+        elif shares := shares_touched(fact):
+            self._told(fact.pool).shares.update(shares)
+            self.pending = True
+        elif all_limits_touched(fact):
             self._told(fact.pool).everyone = True
             self.pending = True
         elif pool.open is not None:
@@ -113,22 +131,37 @@ class Outputs:
         self.pending = False
         instruments, self._instruments = self._instruments, {}
         depths = [self._depth(pool, period, journal_offset) for pool, period in instruments]
-        changed = [self._changed(self._state.pools[name], told) for name, told in self._pools.items()]
-        return self._slices(depths, changed, journal_offset)
+        pools = [(self._state.pools[name], told) for name, told in self._pools.items()]
+        capacities = [self._capacity(pool, journal_offset) for pool, told in pools if told.capacity and pool.sharing is not None]
+        changed = [self._changed(pool, told) for pool, told in pools]
+        return self._slices(depths, capacities, changed, journal_offset)
 
     def _slices(
-        self, depths: list[tuple[bytes, Depth | None]], changed: list[_Changed], journal_offset: int
+        self,
+        depths: list[tuple[bytes, Depth | None]],
+        capacities: list[Outgoing],
+        changed: list[_Changed],
+        journal_offset: int,
     ) -> Iterator[list[Outgoing]]:
         for start in range(0, len(depths), SLICE_RECORDS):
             yield [
                 Outgoing(self._market, self._partition, key, None if depth is None else encode(depth))
                 for key, depth in depths[start : start + SLICE_RECORDS]
             ]
-        for pool, period, slots, tokens in changed:
+        for start in range(0, len(capacities), SLICE_RECORDS):
+            yield capacities[start : start + SLICE_RECORDS]
+        for pool, period, slots, tokens, others in changed:
             for start in range(0, len(slots), SLICE_RECORDS):
-                rows = zip(slots[start : start + SLICE_RECORDS], tokens[start : start + SLICE_RECORDS], strict=True)
-                told = [limit_of(pool, period, slot, most, journal_offset) for slot, most in rows]
+                part = slice(start, start + SLICE_RECORDS)
+                rows = zip(slots[part], tokens[part], others[part], strict=True)
+                plain = [(limit_of(pool, period, slot, most, journal_offset), other) for slot, most, other in rows]
+                told = [each.model_copy(update=other) if other else each for each, other in plain]
                 yield [Outgoing(self._limits, self._partition, output_key(each.pool, each.tenant), encode(each)) for each in told]
+
+    def _capacity(self, pool: PoolState, journal_offset: int) -> Outgoing:
+        """A token pool's capacity, or that it is none any more."""
+        capacity = capacity_of(pool, journal_offset)
+        return Outgoing(self._limits, self._partition, output_key(pool.name, ""), None if capacity is None else encode(capacity))
 
     def _depth(self, pool: str, period: int, journal_offset: int) -> tuple[bytes, Depth | None]:
         instrument = self._state.pools[pool].market.instruments.get(period)
@@ -136,21 +169,25 @@ class Outputs:
 
     def _changed(self, pool: PoolState, told: _Told) -> _Changed:
         """The limits that are not as they were told; from now on they are."""
+        told.capacity = False
         if pool.open is None:
-            return _Changed(pool, 0, [], [])  # a period that opens touches everyone
+            return _Changed(pool, 0, [], [], [])  # a period that opens touches everyone
         last = told.reach(len(pool.tenants))
         if told.everyone:
             now = limits(pool)
+            changed = now != last
+            changed[[pool.tenants.slots[tenant] for tenant in told.shares]] = True
             # Who has no profile has no limit to be told; its usage alone made it known.
-            slots = np.flatnonzero((now != last) & (pool.tenants["declared_version"] > 0)).tolist()
+            slots = np.flatnonzero(changed & (pool.tenants["declared_version"] > 0)).tolist()
             tokens = now[slots].tolist()
         else:
+            told.touched |= told.shares
             found = {slot: limit(pool, slot) for slot in sorted(pool.tenants.slots[tenant] for tenant in told.touched)}
-            slots = [slot for slot, most in found.items() if most != last[slot]]
+            slots = [slot for slot, most in found.items() if most != last[slot] or pool.tenants.names[slot] in told.shares]
             tokens = [found[slot] for slot in slots]
         last[slots] = tokens
-        told.everyone, told.touched = False, set()
-        return _Changed(pool, pool.open.period, slots, tokens)
+        told.everyone, told.touched, told.shares = False, set(), set()
+        return _Changed(pool, pool.open.period, slots, tokens, limits_told(pool, slots))
 
     def _told(self, name: str) -> _Told:
         return self._pools.setdefault(name, _Told())

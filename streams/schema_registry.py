@@ -18,7 +18,7 @@ from fastavro.schema import SchemaParseException
 
 from schemas.avro import record
 from schemas.model import Event
-from schemas.published import LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
+from schemas.published import AdmissionEvent, LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
 from streams.errors import UserError
 from streams.settings import Settings
 
@@ -153,6 +153,7 @@ class SchemaRegistry:
         subjects: dict[str, type[Event]] = {
             f"{topic_prefix}usage-value": UsageEvent,
             f"{topic_prefix}latency-value": LatencyEvent,
+            f"{topic_prefix}admissions-value": AdmissionEvent,
             f"{topic_prefix}profiles-bourse.Pool": PoolCommand,
             f"{topic_prefix}profiles-bourse.Profile": ProfileCommand,
         }

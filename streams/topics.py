@@ -75,6 +75,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     return (
         TopicSpec("usage", count, inputs),
         TopicSpec("latency", count, inputs),
+        TopicSpec("admissions", count, inputs),
         TopicSpec("orders", count, inputs),
         TopicSpec("profiles", count, inputs),
         TopicSpec("journal", count, kept),

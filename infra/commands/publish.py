@@ -18,9 +18,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
-from schemas.published import LatencyEvent, UsageEvent
 from streams.complaints import Refusal
-from streams.door import Door, Published, TopicKind
+from streams.door import OBSERVED, Door, Observation, Published, TopicKind
 from streams.errors import BadInput, Unavailable
 from streams.outbox import MAX_MESSAGE_BYTES, Letter, Outbox, PublishFailed, PublishTimeout, UndeliveredError
 from streams.settings import Settings
@@ -210,7 +209,7 @@ def _skip_rest(lines: IO[bytes], part: bytes) -> None:
 
 
 def _key_of(event: Published) -> bytes:
-    return (event.tenant if isinstance(event, UsageEvent | LatencyEvent) else event.pool).encode()
+    return (event.tenant if isinstance(event, Observation) else event.pool).encode()
 
 
 def _key_as_written(line: bytes, kind: str) -> bytes | None:
@@ -219,7 +218,7 @@ def _key_as_written(line: bytes, kind: str) -> bytes | None:
         said = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    name = said.get("tenant" if kind in {"usage", "latency"} else "pool") if isinstance(said, dict) else None
+    name = said.get("tenant" if kind in OBSERVED else "pool") if isinstance(said, dict) else None
     return name.encode("utf-8", "surrogatepass") if isinstance(name, str) and name else None
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 WORTH_TELLING_MS = 10
 """A lead that grows by more than this is told; less is how exactly two clocks can be compared over a network."""
 
-INPUTS = ("usage", "latency", "orders", "profiles")
+INPUTS = ("usage", "latency", "admissions", "orders", "profiles")
 
 
 class BrokerTime:

@@ -1,6 +1,6 @@
-"""The meter: counts what backends publish and reports it to the journal at every tick.
+"""The meter: counts what backends and gateways publish and reports it to the journal at every tick.
 
-For each partition of `usage` and `latency` (DESIGN.md, "Delivery"):
+For each partition of `usage`, `latency` and `admissions` (DESIGN.md, "Delivery"):
 1. Records are read up to a tick n that counts. Bad ones are written to the dead letters, strays are forwarded to their tenant's
    home; both may be written again after a crash, and are recognised by where the record stood.
 2. At tick n the sums since the last tick are sent to the journal, then a mark to each of its partitions. The producer
@@ -25,7 +25,7 @@ from faust.types import TP
 
 from processors.metering import MeterNote
 from streams.declaring import InOrder
-from streams.door import Door, TopicKind
+from streams.door import OBSERVED, Door, TopicKind
 from streams.look_back import look_back
 from streams.partition_counts import partition_count
 from streams.roles.meter_partition import MeterPartition, Surroundings, load_note
@@ -34,7 +34,7 @@ from streams.transport import Batch, Committed, attach
 
 log = logging.getLogger(__name__)
 
-KINDS: tuple[TopicKind, ...] = ("usage", "latency")
+KINDS: tuple[TopicKind, ...] = tuple(OBSERVED)
 
 
 class Meter:

@@ -1,6 +1,7 @@
-"""One partition of `usage` or `latency` as its meter reads it: records in, records to be sent out. No broker, no clock, no waiting.
+"""One partition of `usage`, `latency` or `admissions` as its meter reads it: records in, records to be sent out.
 
-What comes out is a function of the log, so a meter that starts again behind its last note says the same again.
+No broker, no clock, no waiting. What comes out is a function of the log, so a meter that starts again behind its last note says
+the same again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from processors.metering import LatencySheet, Meter, MeterName, MeterNote, Origin, UsageSheet
+from processors.metering import AdmissionSheet, LatencySheet, Meter, MeterName, MeterNote, Origin, UsageSheet
 from schemas.journal import ClockTick, MeterMark
 from streams.codecs import encode
 from streams.complaints import Refusal
@@ -31,7 +32,11 @@ OUR_HEADERS: Final = frozenset({KIND_HEADER, FORWARDED_HEADER, AGAIN_HEADER})
 FORWARDED_FORM: Final = 3
 """Parts of the header's value."""
 
-SHEETS: Final[dict[str, Callable[[], UsageSheet | LatencySheet]]] = {"usage": UsageSheet, "latency": LatencySheet}
+SHEETS: Final[dict[str, Callable[[], UsageSheet | LatencySheet | AdmissionSheet]]] = {
+    "usage": UsageSheet,
+    "latency": LatencySheet,
+    "admissions": AdmissionSheet,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Surroundings:
     """What a meter must know of the topics around it."""
 
     kind: TopicKind
-    """"usage" or "latency"."""
+    """"usage", "latency" or "admissions"."""
     topic: str
     partitions: int
     """Of `topic`: among them a tenant has its home."""
@@ -103,7 +108,7 @@ class MeterPartition:
         self._door = door
         self._resume_at = resume_at
         self._again_below = again_below
-        # Any: which of the two it is, the kind says; door and sheet of a kind agree on the event.
+        # Any: which of them it is, the kind says; door and sheet of a kind agree on the event.
         self._meter: Meter[Any, Any] = Meter(MeterName(around.kind, partition), SHEETS[around.kind](), around.window_ticks, note)
         self._resumed = False
 

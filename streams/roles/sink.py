@@ -13,9 +13,8 @@ from schemas.clickhouse import JOURNAL
 from schemas.dead_letters import DeadLetter
 from schemas.facts import FACTS
 from schemas.model import Event
-from schemas.published import LatencyEvent, UsageEvent
 from streams.clickhouse import ClickHouse
-from streams.door import Door
+from streams.door import OBSERVED, Door
 from streams.landables import Reader, read_dead_letters, read_facts, read_inputs, read_journal
 from streams.lander import Lander
 from streams.partition_counts import partition_count
@@ -27,7 +26,7 @@ from streams.transport import Batch, Committed, attach, consumer_of
 SETTLE_S = 5.0
 """How long a rebalance waits for an insert in flight, s. One that takes longer ends on its own; the views hide what it doubles."""
 
-LANDED = ("usage", "latency", "journal", "facts", "dead-letters")
+LANDED = ("usage", "latency", "admissions", "journal", "facts", "dead-letters")
 """Topics that land, without their prefix."""
 
 
@@ -91,7 +90,7 @@ class Sink:
         lander = self._landers.get(batch.topic)
         if lander is None or batch.generation != self._generation:
             return  # from before a rebalance: it will come again
-        if self._kinds[batch.topic] in {"usage", "latency"}:
+        if self._kinds[batch.topic] in OBSERVED:
             await self._door.learn(record.value for record in batch.records)
         await lander.take(batch)
         await asyncio.sleep(0)  # other topics, inserts and rebalances have their turn
@@ -117,10 +116,8 @@ class Sink:
     async def _reader(self, topic: str) -> tuple[Reader, list[str]]:
         """The reader of a topic, and the tables into which it lands."""
         match self._kinds[topic]:
-            case "usage":
-                return read_inputs(self._door, "usage", await partition_count(self._app, topic)), _tables(UsageEvent)
-            case "latency":
-                return read_inputs(self._door, "latency", await partition_count(self._app, topic)), _tables(LatencyEvent)
+            case ("usage" | "latency" | "admissions") as kind:
+                return read_inputs(self._door, kind, await partition_count(self._app, topic)), _tables(OBSERVED[kind])
             case "journal":
                 return read_journal(topic), [JOURNAL.name]
             case "facts":

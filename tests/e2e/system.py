@@ -327,10 +327,10 @@ class System:
         opens with the next: the one after the next is closed later than all of these.
         """
         for _ in range(2):
-            self._until_reached(lambda: self.committed("meter"), self.ends("usage", "latency"), seconds, "meters")
+            self._until_reached(lambda: self.committed("meter"), self.ends("usage", "latency", "admissions"), seconds, "meters")
         self._until_reached(lambda: self.committed("intake"), self.ends("orders", "profiles"), seconds, "intake")
         now_s = time.time()
-        self._until_reached(self.landed, self.ends("usage", "latency", "dead-letters", "journal"), seconds, "sink")
+        self._until_reached(self.landed, self.ends("usage", "latency", "admissions", "dead-letters", "journal"), seconds, "sink")
         for pool, period_s in self.rows("SELECT pool, any(period_s) FROM pools GROUP BY pool"):
             wanted = int(now_s // period_s) + 1
             until(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.avro import avro_fingerprint, record
 from schemas.dead_letters import Problem
 from schemas.model import Event
-from schemas.published import Budget, LatencyEvent, Policy, PoolCommand, ProfileCommand, Tier, UsageEvent
+from schemas.published import AdmissionEvent, Budget, LatencyEvent, Policy, PoolCommand, ProfileCommand, Tier, UsageEvent
 from streams.codecs import MAGIC, encode
 from streams.complaints import Refusal
 from streams.door import Door, TopicKind
@@ -29,6 +29,7 @@ PROFILE = {"type": "profile", "id": "c2", "pool": "llama", "tenant": "acme", "ba
 PROFILE |= {"budget": {"amount": 5, "window_s": 60}, "weight": "1.5"}
 
 USAGE_EVENT = UsageEvent(**USAGE)  # type: ignore[arg-type]  # a table of JSON
+ADMISSION = {"id": "i1", "source": "gw", "time": NOW, "tenant": "acme", "pool": "llama", "interval_ms": 1000, "admitted": 3}
 LATENCY_EVENT = LatencyEvent(**LATENCY)  # type: ignore[arg-type]  # a table of JSON
 
 
@@ -302,6 +303,60 @@ def test_commands() -> None:
     assert read(LATENCY, "latency") == read(encode(LATENCY_EVENT), "latency") == LATENCY_EVENT
 
 
+def test_reports_of_admission_are_read() -> None:
+    event = AdmissionEvent(**ADMISSION, refused_own_kv=1, refused_pool_concurrency=2)  # type: ignore[arg-type]  # a table of JSON
+    said = ADMISSION | {"refused_own_kv": 1, "refused_pool_concurrency": 2}
+    assert read(said, "admissions") == read(encode(event), "admissions") == event
+    assert isinstance(event, AdmissionEvent)
+    assert event.refused == 3
+
+
+TOKEN_POOL = {"replicas": 2, "replica_tokens_per_s": 1000, "replica_kv_blocks": 500, "replica_concurrency": 8}
+ENTITLEMENTS: list[tuple[dict[str, Any], str]] = [
+    (POOL | {"replicas": 2}, "replica_tokens_per_s: missing, but replicas is 2"),
+    (POOL | {"replica_kv_blocks": 2}, "replicas: missing, but replica_kv_blocks is 2"),
+    (POOL | TOKEN_POOL | {"replicas": -1}, "replicas: -1 is less than 0"),
+    (POOL | TOKEN_POOL | {"replica_kv_blocks": 0}, "replica_kv_blocks: 0 is less than 1"),
+    (POOL | TOKEN_POOL | {"replica_kv_blocks": 1.5}, "replica_kv_blocks: 1.5 is not an integer"),
+    (POOL | TOKEN_POOL | {"replicas": 10**9}, "replicas: 1000000000 is more than 100000"),
+    (POOL | TOKEN_POOL | {"debt_gain": 11}, "debt_gain: 11 is more than 10"),
+    (PROFILE | {"tier": "gold"}, "tier: 'gold' is not 'dedicated', 'guaranteed', 'elastic', 'spot' or 'preemptible'"),
+    (PROFILE | {"kv": {"nominal_quota": 0}}, "kv.nominal_quota: 0 is less than 1"),
+    (PROFILE | {"kv": {"nominalQuota": -5}}, "kv.nominalQuota: -5 is less than 1"),
+    (PROFILE | {"kv": {"nominal_quota": 1.5}}, "kv.nominal_quota: 1.5 is not an integer"),
+    (
+        PROFILE | {"concurrency": {"nominal_quota": 10**15}},
+        "concurrency.nominal_quota: 1000000000000000 is more than 100000000000000",
+    ),
+    (PROFILE | {"kv": {"nominal_quota": 5, "borrowing_limit": -1}}, "kv.borrowing_limit: -1 is less than 0"),
+    (PROFILE | {"kv": {"nominal_quota": 5, "lending_limit": 6}}, "kv.lending_limit: 6 is more than nominal_quota 5"),
+    (PROFILE | {"kv": {"lending_limit": 6}}, "kv.lending_limit: 6, but no nominal_quota is given to lend of"),
+    (
+        PROFILE | {"throughput": {"nominalQuota": 6}},
+        "throughput.nominalQuota: 6, but throughput is what the period allocates: set the profile's base",
+    ),
+    (
+        PROFILE | {"tier": "dedicated", "throughput": {"lendingLimit": 6}},
+        "throughput.lending_limit: 6, but what is dedicated is never lent",
+    ),
+    (PROFILE | {"kv": 5}, "kv: 5 is not an object"),
+]
+
+
+@pytest.mark.parametrize(("said", "detail"), ENTITLEMENTS, ids=[detail for _, detail in ENTITLEMENTS])
+def test_entitlements_that_nobody_can_have_are_refused_by_field_and_value(said: dict[str, Any], detail: str) -> None:
+    refusal = read(said, "profiles")
+    assert isinstance(refusal, Refusal)
+    assert (refusal.problem, refusal.detail) == (Problem.INVALID, detail)
+
+
+def test_entitlements_are_read_by_our_names_and_by_kueues() -> None:
+    ours = {"kv": {"nominal_quota": 5, "borrowing_limit": 3, "lending_limit": 2}, "throughput": {"borrowing_limit": 7}}
+    kueues = {"kv": {"nominalQuota": 5, "borrowingLimit": 3, "lendingLimit": 2}, "throughput": {"borrowingLimit": 7}}
+    assert read(PROFILE | ours, "profiles") == read(PROFILE | kueues, "profiles")
+    assert isinstance(read(POOL | TOKEN_POOL | {"burst": [{"fill": 0.5, "scale": 1}]}, "profiles"), PoolCommand)
+
+
 @pytest.mark.parametrize("kind", ["profile", "io.bourse.profile"])
 def test_a_command_names_its_type_in_the_envelope_or_the_data(kind: str) -> None:
     data = {name: value for name, value in PROFILE.items() if name not in {"type", "id", "tenant"}}
@@ -310,7 +365,7 @@ def test_a_command_names_its_type_in_the_envelope_or_the_data(kind: str) -> None
     assert read(cloud | {"type": "com.example.set", "data": data | {"type": "profile"}}, "profiles") == read(PROFILE, "profiles")
 
 
-KINDS: st.SearchStrategy[TopicKind] = st.sampled_from(["usage", "latency", "orders", "profiles"])
+KINDS: st.SearchStrategy[TopicKind] = st.sampled_from(["usage", "latency", "admissions", "orders", "profiles"])
 NAMES = ["content-type", "ce_id", "ce_specversion", "ce_time", "ce_subject", "ce_type", "x"]
 HEADERS = st.lists(st.tuples(st.sampled_from(NAMES) | st.text(), st.none() | st.binary() | st.just(b"1.0")), max_size=5)
 JSONS = st.recursive(

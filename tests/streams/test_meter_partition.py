@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.metering import ORIGINS_KEPT, MeterNote
+from processors.metering import ORIGINS_KEPT, PART_LIMIT, MeterNote
 from schemas.dead_letters import DeadLetter, Problem
-from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
+from schemas.fact import CHUNK_ROWS
+from schemas.journal import AdmissionSums, ClockTick, LatencySums, MeterMark, UsageSums
 from schemas.units import MAX_TOKENS
 from streams.codecs import decode, encode
 from streams.door import Door, TopicKind
@@ -155,6 +156,45 @@ def test_a_latency_meter_reports_histograms() -> None:
     sums = decode(outgoing[0].value or b"")
     assert isinstance(sums, LatencySums)
     assert (sums.meter_topic, sums.bucket, sums.count) == ("latency", [5], [1])
+
+
+def asked(number: int, source: str, tenant: str = "a", pool: str = "p", **counts: int) -> bytes:
+    named = {"id": str(number), "source": source, "time": START, "tenant": tenant, "pool": pool, "interval_ms": 100}
+    return json.dumps(named | {"admitted": 1} | counts).encode()
+
+
+def test_an_admissions_meter_reports_sums_and_of_each_gateway_the_most_at_once() -> None:
+    log = log_of(
+        asked(1, "gw-1", refused_own_kv=2, refused_pool_throughput=1, refused_tokens=500, peak_kv_blocks=9, peak_concurrency=2),
+        asked(2, "gw-1", peak_kv_blocks=7, peak_concurrency=5),
+        asked(2, "gw-1", peak_kv_blocks=7, peak_concurrency=5),  # again
+        asked(1, "gw-2", refused_kv_blocks=3, peak_kv_blocks=4, peak_concurrency=1),
+        asked(3, "gw-2", tenant="b", refused_tokens=2**53),
+        *(asked(number, "gw-3", tenant="b", refused_tokens=2**53) for number in range(600)),
+        asked(4, "gw-2", pool="other"),
+        tick(N),
+    )
+    outgoing, _ = told(meter(surroundings(kind="admissions")), log)
+    reports = [said for out in outgoing if isinstance(said := decode(out.value or b""), AdmissionSums)]
+    assert [(said.pool, said.tenant, said.tick, said.chunk, said.meter_topic) for said in reports] == [
+        ("other", ["a"], N, 0, "admissions"),
+        ("p", ["a", "b"], N, 0, "admissions"),
+    ]
+    (_, sums) = reports
+    assert (sums.admitted, sums.refused) == ([3, 601], [3, 0])
+    assert (sums.refused_tokens, sums.refused_kv_blocks) == ([500, PART_LIMIT], [3, 0])
+    assert (sums.peak_kv_blocks, sums.peak_concurrency) == ([9 + 4, 0], [5 + 1, 0])
+    marks = [said for out in outgoing if isinstance(said := decode(out.value or b""), MeterMark)]
+    assert [(said.meter_topic, said.tick) for said in marks] == [("admissions", N)] * 2
+
+
+def test_reports_of_admission_are_in_chunks_of_tenants() -> None:
+    log = log_of(*(asked(number, "gw", tenant=f"t{number}") for number in range(CHUNK_ROWS + 3)), tick(N))
+    outgoing, _ = told(meter(surroundings(kind="admissions")), log)
+    reports = [said for out in outgoing if isinstance(said := decode(out.value or b""), AdmissionSums)]
+    assert [(said.chunk, len(said.tenant)) for said in reports] == [(0, CHUNK_ROWS), (1, 3)]
+    named = [tenant for said in reports for tenant in said.tenant]
+    assert named == sorted(f"t{number}" for number in range(CHUNK_ROWS + 3))
 
 
 def test_an_event_away_from_home_is_forwarded_as_it_came_and_counted_there_once() -> None:

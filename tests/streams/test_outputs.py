@@ -7,11 +7,12 @@ import random
 import pytest
 from journal_world import pool, profile, usage
 from market_world import MarketWorld
+from pool_world import PoolWorld, knots, tenant, token_pool
 from test_market_data import TENANTS, trade_at_random
 
 from processors.market.data import depth_of, limits
 from processors.state import PartitionState
-from schemas.outputs import Depth, Limit, output_key
+from schemas.outputs import Depth, Limit, PoolCapacity, output_key
 from schemas.published import Policy
 from streams.codecs import decode
 from streams.outputs import SLICE_RECORDS, Outputs
@@ -24,7 +25,7 @@ class Topics:
     """Both topics, compacted."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, dict[bytes, Limit | Depth]] = {"limits": {}, "market": {}}
+        self.kept: dict[str, dict[bytes, Limit | Depth | PoolCapacity]] = {"limits": {}, "market": {}}
         self.written = 0
 
     def take(self, outputs: Outputs, offset: int) -> list[tuple[str, bytes]]:
@@ -39,7 +40,7 @@ class Topics:
                     self.kept[record.topic].pop(record.key, None)
                 else:
                     told = decode(record.value)
-                    assert isinstance(told, Limit if record.topic == "limits" else Depth)
+                    assert isinstance(told, (Limit, PoolCapacity) if record.topic == "limits" else Depth)
                     self.kept[record.topic][record.key] = told
         return keys
 
@@ -148,3 +149,69 @@ def test_keys_of_pools_with_slashes_are_apart() -> None:
     assert output_key("a", "b/c") != output_key("a/b", "c")
     assert output_key("a%2Fb", 1) != output_key("a/b", 1)
     assert output_key("llama-70b", "acme") == b"llama-70b/acme"
+
+
+# Token pools
+
+
+def shares(topics: Topics) -> dict[str, tuple[object, ...]]:
+    names = (
+        "tier",
+        "throughput_nominal",
+        "throughput_borrowing",
+        "throughput_kept",
+        "kv_nominal",
+        "kv_kept",
+        "concurrency_nominal",
+    )
+    return {
+        told.tenant: tuple(getattr(told, name) for name in names)
+        for told in topics.kept["limits"].values()
+        if isinstance(told, Limit)
+    }
+
+
+def test_a_token_pool_tells_its_capacity_and_limits_in_every_dimension() -> None:
+    here = PoolWorld(tenant("a1", "a"), tenant("g", "g", tier="guaranteed", base=1000, kv=(30, 5, None)), burst=knots((0.5, 1)))
+    topics, outputs = Topics(), begun(here.state)
+    topics.take(outputs, 5)
+    capacity = topics.kept["limits"].pop(b"llm/")
+    assert capacity == PoolCapacity(
+        pool="llm",
+        throughput=1000,
+        kv=500,
+        concurrency=40,
+        kv_block_tokens=16,
+        burst_fill=[500_000],
+        burst_scale=[1_000_000],
+        journal_offset=5,
+    )
+    assert shares(topics) == {"a": ("elastic", 0, None, 0, 0, 0, 0), "g": ("guaranteed", 100, None, 0, 30, 0, 4)}
+    for fact in here.second({"a": 100}):
+        outputs.note(fact)
+    assert topics.take(outputs, 6) == [("limits", b"llm/a")]
+    assert shares(topics)["a"] == ("elastic", 0, None, 100, 0, 0, 0)
+    for fact in here.second():
+        outputs.note(fact)  # demand of a fades: limits change again, and tokens do not
+    assert topics.take(outputs, 7) == [("limits", b"llm/a")]
+    topics.take(begun(here.state), 8)
+    topics.kept["limits"].pop(b"llm/")
+    assert {name: told[3] for name, told in shares(topics).items()} == {"a": here.kept()["a"], "g": here.kept()["g"]}
+
+
+def test_a_pool_becomes_a_token_pool_and_none_again() -> None:
+    bare: dict[str, None] = dict.fromkeys(("replicas", "replica_tokens_per_s", "replica_kv_blocks", "replica_concurrency"))
+    here = PoolWorld(tenant("a1", "a", base=50), **bare)
+    topics, outputs = Topics(), begun(here.state)
+    topics.take(outputs, 0)
+    assert shares(topics) == {"a": ("", None, None, None, None, None, None)}
+    assert b"llm/" not in topics.kept["limits"]
+    for fact in (*here.take(token_pool("p2")), *here.second()):
+        outputs.note(fact)
+    assert topics.take(outputs, 1) == [("limits", b"llm/"), ("limits", b"llm/a")]
+    assert shares(topics) == {"a": ("elastic", 5, None, 0, 0, 0, 0)}
+    for fact in here.take(token_pool("p3", **bare)):
+        outputs.note(fact)
+    assert topics.take(outputs, 2) == [("limits", b"llm/"), ("limits", b"llm/a")]
+    assert b"llm/" not in topics.kept["limits"]
+    assert shares(topics) == {"a": ("", None, None, None, None, None, None)}

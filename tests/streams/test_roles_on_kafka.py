@@ -324,7 +324,7 @@ def test_intake_passes_signed_orders_in_order_and_turns_forged_ones_away_in_thei
     assert (away.tenant, away.id, away.reason, away.source_offset) == ("a", "7", "signature_wrong", SLICE_RECORDS + 1)
 
 
-TICKED = ("usage", "latency", "orders", "profiles", "journal")
+TICKED = ("usage", "latency", "admissions", "orders", "profiles", "journal")
 
 
 def ticks(bourse: Bourse, topic: str) -> dict[int, list[tuple[int, int]]]:

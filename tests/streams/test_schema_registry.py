@@ -276,12 +276,13 @@ def test_ours_are_registered_once(server: Registry, client: SchemaRegistry) -> N
     assert set(registered) == {
         "bourse.usage-value",
         "bourse.latency-value",
+        "bourse.admissions-value",
         "bourse.profiles-bourse.Pool",
         "bourse.profiles-bourse.Profile",
     }
     again = SchemaRegistry(server.url)
     assert again.register("bourse.") == registered
-    assert len(server.schemas) == 4
+    assert len(server.schemas) == 5
     again.close()
     value = b"\x00" + registered["bourse.usage-value"].to_bytes(4, "big") + encode(EVENT)[10:]
     assert read(client, value) == EVENT

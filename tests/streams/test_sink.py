@@ -55,7 +55,7 @@ class World:
         self._log = (home / "sink.log").open("wb")
         self.process: subprocess.Popen[bytes] | None = None
 
-    kinds = ("usage", "latency", "journal", "facts", "dead-letters")
+    kinds = ("usage", "latency", "admissions", "journal", "facts", "dead-letters")
 
     def topic(self, kind: str) -> str:
         return self.settings.topic(kind)
