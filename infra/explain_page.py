@@ -79,9 +79,12 @@ def _guaranteed(told: Explanation) -> Step:
     ]
     lines = [_table(facts)]
     if told.shortfall:
+        cut = "all bases were cut in proportion"
+        if told.tier is not None:
+            cut = f"bases of dedicated tenants came first, then of guaranteed ones, then of all others, and it is {told.tier.value}"
         lines.append(
             _line(
-                f"There was less capacity than guaranteed: all bases were cut in proportion, and {told.shortfall:,} of its "
+                f"There was less capacity than guaranteed: {cut}, and {told.shortfall:,} of its "
                 f"{told.declared_base:,} tokens are owed to it.",
                 style="yellow",
             )

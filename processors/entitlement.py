@@ -4,9 +4,13 @@ The dimensions are those of token pools (arXiv 2603.00356): a request costs toke
 long as it runs, and one of the slots in which requests run.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
+
+from processors.allocation.exact import Ints
 from schemas.published import Tier
 
 TIERS: tuple[Tier, ...] = tuple(Tier)
@@ -22,6 +26,11 @@ SHARING = (ELASTIC, SPOT, PREEMPTIBLE)
 
 UNLIMITED = 2**63 - 1
 """In columns of borrowing and lending limits: none."""
+
+
+def precedence(tiers: Iterable[Tier]) -> Ints:
+    """Whose base comes first where a token pool is short of capacity: dedicated, then guaranteed, then everybody else at once."""
+    return np.minimum(np.array([TIERS.index(tier) for tier in tiers], np.int64), ELASTIC)
 
 
 class Dimension(IntEnum):

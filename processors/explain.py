@@ -11,7 +11,8 @@ import numpy as np
 from processors.allocation import UNLIMITED, AuctionInput, Outcome, allocate
 from processors.allocation.exact import Flags, Ints, exact_sum
 from processors.allocation.guarantee import money_after_base
-from schemas.published import Policy
+from processors.entitlement import precedence
+from schemas.published import Policy, Tier
 
 NEIGHBOURS = 3
 """How many of those who came right before a tenant are named."""
@@ -32,6 +33,7 @@ class PeriodInputs:
             `budget_left` (None: no cap), COMPARED and TRADED; tokens, nanocredits and millionths. `base` is what was given:
             what was declared is that and the shortfall.
         bidders: who had a profile in force; the others only used something, and took no part.
+        tiers: of the bidders, in a token pool: whose base came first where capacity was short; None in others.
     """
 
     pool: str
@@ -44,6 +46,7 @@ class PeriodInputs:
     unallocated: int
     rows: Mapping[str, Sequence[object]]
     bidders: frozenset[str]
+    tiers: Mapping[str, Tier] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ class Explanation:
     tenant: str
     policy: Policy
     took_part: bool
+    tier: Tier | None
+    """In a token pool, where bases go by it."""
     declared_base: int
     elasticity: int
     weight: int
@@ -179,6 +184,7 @@ def explain(inputs: PeriodInputs, tenant: str) -> Explanation:
         tenant=tenant,
         policy=inputs.policy,
         took_part=at is not None,
+        tier=None if inputs.tiers is None else inputs.tiers.get(tenant),
         declared_base=0 if at is None else int(asked.base[at]),
         **{name: _whole(row[name]) for name in ("elasticity", "weight", "demand", "used", *TRADED)},
         budget_left=None if row["budget_left"] is None else _whole(row["budget_left"]),
@@ -233,6 +239,7 @@ def _auction(inputs: PeriodInputs, rows: Sequence[_Row]) -> AuctionInput:
         budget_left=np.array([0 if money is None else _whole(money) for money in left], np.int64),
         capped=np.array([money is not None for money in left], np.bool_),
         weight=column("weight"),
+        precedence=None if inputs.tiers is None else precedence([inputs.tiers[str(row["tenant"])] for row in rows]),
     )
 
 

@@ -13,7 +13,7 @@ from processors import budgets, debt, demand
 from processors.accounts import OPERATOR, billed_account
 from processors.allocation import AuctionInput, Outcome, allocate
 from processors.allocation.exact import exact_sum
-from processors.entitlement import ELASTIC
+from processors.entitlement import TIERS, precedence
 from processors.market.delivery import Means, close_market, deliver_forward, offer_unsold, return_undelivered
 from processors.market.ticking import withdraw_uncovered
 from processors.market.tokens import offering
@@ -214,10 +214,10 @@ def _weights(pool: PoolState, rows: Slots) -> Column:
 
 
 def _precedence(pool: PoolState, rows: Slots) -> Column | None:
-    """In a token pool that is short of capacity bases of dedicated tenants come first, then guaranteed ones, then all others."""
+    """Of a token pool; in others all bases are as good."""
     if pool.sharing is None or pool.sharing.terms is None:
         return None
-    return np.minimum(pool.tenants["declared_tier"][rows], ELASTIC)
+    return precedence(TIERS[tier] for tier in pool.tenants["declared_tier"][rows].tolist())
 
 
 def _publish_allocation(pool: PoolState, period: int, rows: Slots, auction: Auction, stamp: Stamp) -> Iterator[Fact]:

@@ -14,7 +14,7 @@ from rich.console import Console
 from infra.explain_page import Cap, page
 from processors.explain import COMPARED, TRADED, PeriodInputs, UnknownTenantError
 from processors.explain import explain as run_again
-from schemas.published import Policy
+from schemas.published import Policy, Tier
 from streams.clickhouse import connect
 from streams.errors import BadInput, Unavailable
 from streams.settings import Settings
@@ -28,6 +28,12 @@ TERMS = (
 )
 ALLOCATIONS = "SELECT {columns} FROM {db}.allocations WHERE pool = {pool} AND period = {period} ORDER BY tenant"
 BIDDERS = "SELECT DISTINCT tenant FROM {db}.profiles WHERE pool = {pool} AND from_period <= {period}"
+# A version of a pool that is a token pool has a row of its replicas.
+SHARED = (
+    "SELECT replicas FROM {db}.token_pools WHERE pool = {pool} AND replicas IS NOT NULL "
+    "AND version = (SELECT max(version) FROM {db}.pools WHERE pool = {pool} AND from_period <= {period})"
+)
+TIERS = "SELECT tenant, argMax(tier, version) FROM {db}.profiles WHERE pool = {pool} AND from_period <= {period} GROUP BY tenant"
 BUDGET = (
     "SELECT budget_amount, budget_window_s FROM {db}.profiles WHERE pool = {pool} AND tenant = {tenant} "
     "AND from_period <= {period} ORDER BY version DESC LIMIT 1"
@@ -107,7 +113,15 @@ class _Records:
             unallocated=closed["unallocated"],
             rows=dict(zip(COLUMNS, rows or [()] * len(COLUMNS), strict=True)),
             bidders=frozenset(bidders[0] if bidders else ()),
+            tiers=self._tiers(where),
         )
+
+    def _tiers(self, where: dict[str, Any]) -> dict[str, Tier] | None:
+        """Bidders' tiers, in a token pool."""
+        if not self._rows(SHARED, where):
+            return None
+        found = self._columns(TIERS, where)
+        return {tenant: Tier(tier) for tenant, tier in zip(*found, strict=True)} if found else {}
 
     def cap(self, inputs: PeriodInputs, tenant: str) -> Cap | None:
         """The tenant's budget cap in the period; None if it has none."""

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from journal_world import World, pool, profile, usage
+from pool_world import PERIOD, PoolWorld, tenant, token_pool
 
 from infra import cli
 from schemas.clickhouse import tables
@@ -59,12 +60,20 @@ def world_of(policy: str) -> World:
     return world
 
 
+def token_pool_world() -> World:
+    """Pool `llm`, which lost replicas: the last closed period is short, and bases went by tier."""
+    here = PoolWorld(tenant("e", "elastic", base=5000), tenant("g", "guaranteed", tier="guaranteed", base=5000))
+    here.take(token_pool("p2", replicas=6))
+    here.seconds(2 * PERIOD)
+    return here
+
+
 @pytest.fixture(scope="module")
 def settings(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = Settings(
         home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=f"explain_{uuid.uuid4().hex[:8]}"
     )
-    landed(settings, [world_of(policy) for policy in POLICIES])
+    landed(settings, [*(world_of(policy) for policy in POLICIES), token_pool_world()])
     return settings
 
 
@@ -131,7 +140,7 @@ def test_as_json(bourse):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("ghost", "6", "big"), "pool 'ghost' is not known: known are max_min, max_min-new, seed"),
+        (("ghost", "6", "big"), "pool 'ghost' is not known: known are llm, max_min, max_min-new, seed"),
         (("seed-new", "last", "big"), "pool 'seed-new' has no closed period yet"),
         (("seed", "4", "big"), "period 4 of pool 'seed': in it no period of the pool opened; closed are"),
         (("seed", "99", "big"), "period 99 of pool 'seed': it has not closed, or not landed, yet; closed are"),
@@ -172,3 +181,12 @@ def test_clickhouse_that_is_away_is_one_line(bourse, monkeypatch):
     assert (code, page) == (1, "")
     assert complaint.startswith("bourse: ClickHouse at http://127.0.0.1:9: ")
     assert "Traceback" not in complaint
+
+
+def test_a_token_pools_bases_go_by_tier(bourse) -> None:
+    for who, base, shortfall in (("guaranteed", 5000, 0), ("elastic", 1000, 4000)):
+        code, out, _ = bourse("explain", "llm", "last", who, "--json")
+        said = json.loads(out)
+        assert (code, said["proved"], said["base"], said["shortfall"]) == (0, True, base, shortfall)
+    _, page, _ = bourse("explain", "llm", "last", "elastic")
+    assert "then of all others, and it is elastic, and 4,000 of its 5,000 tokens are owed" in " ".join(page.split())

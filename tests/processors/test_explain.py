@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 
+import pool_world
 import pytest
 from auditor import table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_world import World
+from pool_world import PERIOD, PoolWorld, token_pool
 from simulation import Simulation
 
 from processors.explain import COMPARED, TRADED, FairShare, PeriodInputs, SealedBid, Turn, UnknownTenantError, explain
 from schemas.facts import AllocationsClosed, PeriodClosed, PeriodOpened, ProfileSet
+from schemas.published import Tier
 
 COLUMNS = ("tenant", "elasticity", "weight", "demand", "budget_left", "used", *COMPARED, *TRADED)
 
@@ -33,6 +36,32 @@ def closed_periods(facts):
             whole = {name: getattr(fact, name) for name in ("price", "unallocated")}
             yield PeriodInputs(fact.pool, fact.period, **terms, **whole, rows=columns, bidders=took_part)
             rows = []
+
+
+@pytest.mark.parametrize("policy", ["seed", "uniform_price", "max_min"])
+def test_periods_of_a_token_pool_are_proved_with_bases_by_tier_and_weights_by_debt(policy):
+    here = PoolWorld(
+        pool_world.tenant("d", "d", tier="dedicated", base=3000),
+        pool_world.tenant("g", "g", tier="guaranteed", base=4000),
+        pool_world.tenant("e", "e", base=1000),
+        pool_world.tenant("s", "s", tier="spot", base=1000, weight=3),
+        policy=policy,
+        debt_weights=True,
+    )
+    here.seconds(PERIOD, {"d": 100, "e": 600, "s": 50}, {"s": (1, 400, 0, 0, 0)})
+    here.take(token_pool("p2", replicas=6, policy=policy, debt_weights=True))
+    here.seconds(2 * PERIOD)
+    tiers = {"d": Tier.DEDICATED, "g": Tier.GUARANTEED, "e": Tier.ELASTIC, "s": Tier.SPOT}
+    for inputs in closed_periods(here.facts):
+        told = {name: explain(replace(inputs, tiers=tiers), name) for name in tiers}
+        assert all(each.proved and not each.other_rows_differing for each in told.values())
+    assert {name: (each.base, each.shortfall) for name, each in told.items()} == {
+        "d": (3000, 0),
+        "g": (3000, 1000),
+        "e": (0, 1000),
+        "s": (0, 1000),
+    }
+    assert not explain(inputs, "g").proved
 
 
 def period(policy, tenants, capacity, base_price=1, reserve_price=2):
