@@ -8,8 +8,10 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from processors.bots.rehearsal import Account, Did, Rehearsal
 from schemas.bots import BotAction
@@ -40,15 +42,14 @@ HONESTY = (
 )
 
 
-def bots_table(rows: Iterable[Mapping[str, Any]]) -> Table:
-    """One row for each bot."""
-    table = Table(header_style="bold")
-    for heading in ("pool", "tenant", "bot", "strategy", "periods ahead", "on", "set", "orders", "last", "why no more"):
+def bots_table(rows: Iterable[Mapping[str, Any]]) -> Group:
+    """One row for each bot, and below them, in lines that may wrap, why each does no more."""
+    table = Table(header_style="bold", box=box.SIMPLE)
+    for heading in ("pool", "tenant", "bot", "strategy", "ahead", "on", "orders", "last"):
         table.add_column(heading, justify="right" if heading == "orders" else "left")
+    reasons = []
     for row in rows:
         first, last = row["first_ahead"], row["last_ahead"]
-        told = f"{row['reason']}: {row['detail']}" if row["reason"] else ""
-        done = f"{row['action']} {_time(row['acted'])}" if row["action"] else "–"
         table.add_row(
             row["pool"],
             row["tenant"],
@@ -56,12 +57,12 @@ def bots_table(rows: Iterable[Mapping[str, Any]]) -> Table:
             row["strategy"],
             str(first) if first == last else f"{first} to {last}",
             "yes" if row["enabled"] else "no",
-            _time(row["since"]),
             f"{row['orders']:,}",
-            done,
-            told,
+            f"{row['action']} {_time(row['acted'])}" if row["action"] else f"set {_time(row['since'])}",
         )
-    return table
+        if row["reason"]:
+            reasons.append(Text(f"{row['name']} of {row['tenant']} does no more: {row['reason']}: {row['detail']}"))
+    return Group(table, *reasons)
 
 
 def rehearsal_page(console: Console, rehearsal: Rehearsal) -> None:

@@ -115,8 +115,11 @@ async def _depth(settings: Settings, pool: str, named: str, levels: int, *, once
                     return
         elif once:
             Console().print(depth_table(pool, period, await anext(changes), levels))
+        elif not (console := Console()).is_terminal:  # nothing can be drawn over: one book below the other
+            async for book in changes:
+                console.print(depth_table(pool, period, book, levels))
         else:
-            with Live(console=Console(), auto_refresh=False) as screen:
+            with Live(console=console, auto_refresh=False) as screen:
                 async for book in changes:
                     screen.update(depth_table(pool, period, book, levels), refresh=True)
 
