@@ -45,7 +45,7 @@ HONESTY = (
 def bots_table(rows: Iterable[Mapping[str, Any]]) -> Group:
     """One row for each bot, and below them, in lines that may wrap, why each does no more."""
     table = Table(header_style="bold", box=box.SIMPLE)
-    for heading in ("pool", "tenant", "bot", "strategy", "ahead", "on", "orders", "last"):
+    for heading in ("pool", "tenant", "bot", "strategy", "ahead", "orders", "last"):
         table.add_column(heading, justify="right" if heading == "orders" else "left")
     reasons = []
     for row in rows:
@@ -54,15 +54,19 @@ def bots_table(rows: Iterable[Mapping[str, Any]]) -> Group:
             row["pool"],
             row["tenant"],
             row["name"],
-            row["strategy"],
+            row["strategy"] if row["enabled"] else f"{row['strategy']}, off",
             str(first) if first == last else f"{first} to {last}",
-            "yes" if row["enabled"] else "no",
             f"{row['orders']:,}",
-            f"{row['action']} {_time(row['acted'])}" if row["action"] else f"set {_time(row['since'])}",
+            _short(*((row["action"], row["acted"]) if row["action"] else ("set", row["since"]))),
         )
         if row["reason"]:
             reasons.append(Text(f"{row['name']} of {row['tenant']} does no more: {row['reason']}: {row['detail']}"))
     return Group(table, *reasons)
+
+
+def _short(action: str, epoch_ms: int | None) -> str:
+    """What was done when, of a year in which everybody knows to be."""
+    return f"{action} {_time(epoch_ms)[5:]}"
 
 
 def rehearsal_page(console: Console, rehearsal: Rehearsal) -> None:
