@@ -46,18 +46,16 @@ class Totals:
                 self.unlent += sign * throughput.kept
 
 
-def changes(tenants: Mapping[str, Tenant], limits: Mapping[str, TenantLimits]) -> dict[str, TenantLimits]:
-    """The limits that are not in force yet, and no limits for those who are not named any more."""
+def changes(tenants: Mapping[str, Tenant], limits: Mapping[str, TenantLimits]) -> tuple[dict[str, TenantLimits], list[str]]:
+    """The limits that are not in force yet, and the tenants that have none any more."""
     changed: dict[str, TenantLimits] = {}
     found = 0
     for name, wanted in limits.items():
         tenant = tenants.get(name)
         found += tenant is not None
-        if tenant is None or tenant.limits != wanted or not tenant.known:
+        if tenant is None or tenant.limits != wanted:
             changed[name] = wanted
-    if found < len(tenants):
-        changed |= {name: NO_LIMITS for name in sorted(tenants.keys() - limits.keys()) if tenants[name].known}
-    return changed
+    return changed, sorted(tenants.keys() - limits.keys()) if found < len(tenants) else []
 
 
 def refused_capacity(capacity: Capacity) -> Rejected | None:

@@ -1,4 +1,4 @@
-"""When a refused request would get in: from refill for throughput, from what is in flight for space."""
+"""When refill lets a refused request in."""
 
 from processors.admission.tenant import Tenant
 from processors.admission.throughput import Throughput
@@ -18,6 +18,8 @@ def own_throughput(owner: Tenant, need: int, limit: int, scaled_rate: int) -> in
 
 def pool_throughput(pool: Throughput, owner: Tenant, need: int) -> int | None:
     """When what is kept for the tenant and what is idle hold `need` (which both can), if nobody draws any of it until then."""
+    if not owner.kept_depth and pool.rate:
+        return max(1, -((pool.level - need) // pool.rate))
     missing_kept, missing_idle = owner.kept_depth - pool.kept(owner), pool.depth - pool.level
     kept_rate = owner.kept_rate if missing_kept else 0
     goal = owner.kept_depth + pool.depth - need
@@ -31,16 +33,6 @@ def pool_throughput(pool: Throughput, owner: Tenant, need: int) -> int | None:
         return None
     at, rate = flow
     return _told(at - pool.at + _time(missing_kept + missing_idle - goal, rate))
-
-
-def space(missing: int, used: int, held_eighths_ms: int) -> int | None:
-    """When so much is free if what is used is held for as long as requests of late were: used / held is freed per millisecond.
-
-    None: nothing is used, or no request has ended yet.
-    """
-    if not used or not held_eighths_ms:
-        return None
-    return max(1, -(-missing * held_eighths_ms // (8 * used)))
 
 
 def _both(first: int, first_rate: int, second: int, second_rate: int, goal: int) -> int:

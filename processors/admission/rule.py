@@ -24,7 +24,8 @@ with their ids (tests/benchmarks/bench_admission.py measures both).
 from collections.abc import Mapping
 
 from processors.admission import retry
-from processors.admission.limits import Totals, changes, refused_capacity, refused_quota, refused_totals
+from processors.admission.limits import NO_LIMITS, Totals, changes, refused_capacity, refused_quota, refused_totals
+from processors.admission.recent import Recent
 from processors.admission.scaling import KNOTS, MILLION, Knots, check, scale
 from processors.admission.space import Share, Space
 from processors.admission.tenant import NANO, PER_MS, Tenant
@@ -62,24 +63,26 @@ class Admission:
         if kv_block_tokens < 1 or burst_ms < 1 or refused_capacity(capacity):
             raise ValueError(f"capacity {capacity}, blocks of {kv_block_tokens} tokens, bursts of {burst_ms} ms")
         self._capacity, self._block, self._burst_ms, self._knots = capacity, kv_block_tokens, burst_ms, knots
-        self._now = self._numbers = self._scaled = self._held = 0
+        self._now = self._numbers = self._scaled = 0
         self._scale = knots[0][1]
         self._totals = Totals()
         self._tenants: dict[str, Tenant] = {}
+        self._leaving: dict[str, Tenant] = {}  # without limits, until their requests have ended
+        self._recent = Recent()
         self._requests: dict[str, Request] = {}
         self._stoppable: dict[str, int] = {}  # blocks of preemptible requests, oldest first
         self._stopping: set[str] = set()
         self._tokens = Throughput(capacity.throughput, burst_ms)
         self._kv, self._slots = Space(capacity.kv), Space(capacity.concurrency)
 
-    def admit(
+    def admit(  # noqa: C901, PLR0912  the path of every request: each part that became a call of its own made it a tenth slower
         self, now_ms: int, tenant: str, request: str, input_tokens: int, max_output_tokens: int
     ) -> Admitted | Refused | Rejected:
         """Reserve what a request may cost, or say why not. Only an admitted one changes what is used."""
         owner = self._tenants.get(tenant)
         tokens = input_tokens + max_output_tokens
         wrong = type(tokens) is not int or input_tokens < 0 or max_output_tokens < 0 or not tokens
-        if wrong or owner is None or not owner.known or now_ms < self._now or request in self._requests:
+        if wrong or owner is None or now_ms < self._now or request in self._requests:
             return self._mistaken(now_ms, owner, request, f"{input_tokens!r} + {max_output_tokens!r}")
         if now_ms != self._now:
             self._advance(now_ms)
@@ -94,73 +97,77 @@ class Admission:
         if not within and owner.limited and (refused := self._beyond_own_limit(owner, tokens, need - spare, blocks)):
             return refused
 
-        # 2. A right, or 3. what is kept for it and what is idle.
-        right = within and owner.right
-        stop: tuple[str, ...] = ()
-        missing_kv, missing_slots = blocks - kv.open_to(held), 1 - slots.open_to(running)
-        if missing_kv > 0 or missing_slots > 0:
-            if not (right or self._recallable(owner, need, blocks, missing_kv, missing_slots)):
-                return self._refused_by_pool(owner, tokens, missing_kv, missing_slots)
-            stop = self._recall(missing_kv - kv.coming, missing_slots - slots.coming)
-        elif not right and need > pool.open_to(owner):
-            return self._refused_by_pool(owner, tokens, missing_kv, missing_slots)
+        # 2. and 3. What it needs beyond what is kept for its tenant must be idle, but for a right.
+        kept, more_kv, more_slots = 0, blocks, 1
+        if owner.kept_depth:
+            kept = pool.kept(owner)
+        if held.kept > held.used:
+            more_kv += held.used - held.kept
+        if running.kept > running.used:
+            more_slots += running.used - running.kept
+        admitted = _ADMITTED
+        if need > kept + pool.level or more_kv > kv.idle or more_slots > slots.idle:
+            answer = self._make_room(owner, tokens, more_kv - kv.idle, more_slots - slots.idle, within and owner.right)
+            if isinstance(answer, Refused):
+                return answer
+            admitted = answer
 
-        kept = pool.draw(owner, need)
-        nominal = need if need <= spare else max(0, spare)
-        borrowed = 0 if owner.borrow_rate is None else need - nominal
-        if nominal or borrowed:
+        # Reserve: of what is kept for it first, and of its right first.
+        if kept:
+            kept = pool.draw(owner, kept, need)
+        pool.level -= need - kept
+        held.used += blocks
+        if more_kv > 0:
+            kv.idle -= more_kv
+        running.used += 1
+        if more_slots > 0:
+            slots.idle -= more_slots
+        nominal = borrowed = 0
+        if owner.metered:
+            nominal = need if within else min(need, max(0, spare))
+            borrowed = 0 if owner.borrow_rate is None else need - nominal
             owner.nominal_used += nominal
             owner.borrowed += borrowed
             owner.at, owner.scaled_at = now_ms, self._scaled
-        owner.reserved += tokens
-        kv.take(held, blocks)
-        slots.take(running, 1)
         if owner.preemptible:
             self._started(request, blocks)
         self._requests[request] = (tenant, tokens, nominal, borrowed, kept, now_ms, owner.preemptible)
-        return Admitted(stop) if stop else _ADMITTED
+        return admitted
 
     def settle(self, now_ms: int, request: str, input_tokens: int, output_tokens: int) -> Settled | Rejected:
         """A request has ended (completed, cancelled, failed, stopped): it pays what it really used, and the rest is given back."""
         held = self._requests.get(request)
         spent = input_tokens + output_tokens
-        if now_ms < self._now:
-            return Rejected(Mistake.TIME_BACKWARDS, f"{now_ms} after {self._now}")
-        if held is None:
-            return Rejected(Mistake.UNKNOWN_REQUEST, request)
-        if type(spent) is not int or input_tokens < 0 or output_tokens < 0:
-            return Rejected(Mistake.INVALID_COST, f"{input_tokens!r} + {output_tokens!r} tokens")
+        if held is None or now_ms < self._now or type(spent) is not int or input_tokens < 0 or output_tokens < 0:
+            return self._unsettled(now_ms, request, f"{input_tokens!r} + {output_tokens!r}")
         tenant, tokens, nominal, borrowed, kept, started, preemptible = held
-        owner = self._tenants[tenant]
+        owner = self._tenants.get(tenant) or self._leaving[tenant]
         if now_ms != self._now:
             self._advance(now_ms)
-        owner.refill(now_ms, self._scaled)
+        if owner.nominal_used or owner.borrowed:
+            owner.refill(now_ms, self._scaled)
         del self._requests[request]
         blocks = -(-tokens // self._block)
         self._kv.free(owner.kv, blocks)
         self._slots.free(owner.slots, 1)
         if preemptible:
             self._ended(request, blocks)
-        if not owner.known and not owner.slots.used:
-            del self._tenants[tenant]
-        # A mean over requests of late, new ones with an eighth of the weight, as TCP estimates round trips (RFC 6298).
-        self._held += (now_ms - started) - self._held // 8 if self._held else 8 * (now_ms - started)
+        if self._leaving and not owner.slots.used:
+            self._leaving.pop(tenant, None)
+        self._recent.observe(now_ms - started, blocks)
+        owner.ended += tokens
         if spent > tokens:
-            excess = spent - tokens
-            self._tokens.draw(owner, excess * NANO)
-            owner.overrun(excess * NANO)
-            owner.excess += excess
-            return Settled(tenant, 0, excess)
-        given_back = tokens - spent
-        if given_back:
-            # In the opposite order in which it was taken: borrowed before its right, idle before what was kept for it.
-            back = given_back * NANO
-            idle = min(back, tokens * NANO - kept)
+            return self._charge(owner, spent - tokens)
+        if spent < tokens:
+            # In the opposite order in which it was taken: idle before what was kept for it, borrowed before its right.
+            back, all_of_it = (tokens - spent) * NANO, tokens * NANO
+            idle = min(back, all_of_it - kept) if kept else back
             self._tokens.put_back(owner, back - idle, idle)
-            beyond = min(back, tokens * NANO - nominal)
-            owner.unspend(back - beyond, min(beyond, borrowed))
-            owner.given_back += given_back
-        return Settled(tenant, given_back, 0)
+            if nominal or borrowed:
+                beyond = min(back, all_of_it - nominal)
+                owner.unspend(back - beyond, min(beyond, borrowed))
+            owner.given_back += tokens - spent
+        return Settled(tenant, tokens - spent, 0)
 
     def set_limits(self, now_ms: int, limits: Mapping[str, TenantLimits], capacity: Capacity) -> Rejected | None:
         """Limits of a tick, of every tenant there is. What is used and spent stays; who isn't named may start nothing more.
@@ -169,20 +176,23 @@ class Admission:
         """
         if now_ms < self._now:
             return Rejected(Mistake.TIME_BACKWARDS, f"{now_ms} after {self._now}")
-        totals, changed = self._totals.copy(), changes(self._tenants, limits)
+        totals, (changed, gone) = self._totals.copy(), changes(self._tenants, limits)
         for name, wanted in changed.items():
             if refused := refused_quota(name, wanted):
                 return refused
+            totals.add(wanted, 1)
+        for name in changed.keys() | gone:
             if name in self._tenants:
                 totals.add(self._tenants[name].limits, -1)
-            totals.add(wanted, 1)
         if refused := refused_capacity(capacity) or refused_totals(totals, capacity):
             return refused
 
         self._advance(now_ms)
         self._totals = totals
+        for name in gone:
+            self._leave(name)
         for name, wanted in changed.items():
-            self._apply(name, wanted, known=name in limits)
+            self._apply(name, wanted)
         lent = capacity.throughput - totals.unlent
         grown = capacity.throughput - self._capacity.throughput
         self._tokens.resize(grown * PER_MS, lent * PER_MS * self._burst_ms, len(self._tenants))
@@ -194,7 +204,7 @@ class Admission:
 
     def used(self, tenant: str) -> Used | None:
         """What a tenant uses, as of the last call; None: unknown."""
-        owner = self._tenants.get(tenant)
+        owner = self._tenants.get(tenant) or self._leaving.get(tenant)
         if owner is None:
             return None
         owner.refill(self._now, self._scaled)
@@ -202,8 +212,8 @@ class Admission:
 
     def counts(self, tenant: str) -> Counts | None:
         """Tokens of a tenant so far; None: unknown."""
-        owner = self._tenants.get(tenant)
-        return None if owner is None else Counts(owner.refused, owner.reserved, owner.given_back, owner.excess)
+        owner = self._tenants.get(tenant) or self._leaving.get(tenant)
+        return None if owner is None else Counts(owner.refused, owner.ended, owner.given_back, owner.excess)
 
     def fill(self, dimension: Dimension) -> int:
         """How much of the pool is used or kept (of throughput: of the burst), in millionths, as of the last call."""
@@ -224,30 +234,46 @@ class Admission:
         self._now = now_ms
         self._tokens.advance(now_ms)
 
-    def _apply(self, name: str, limits: TenantLimits, *, known: bool) -> None:
-        """Limits that were checked are in force from now on; a tenant that has none is forgotten once its requests have ended."""
+    def _apply(self, name: str, limits: TenantLimits) -> None:
+        """Limits that were checked are in force from now on."""
         owner = self._tenants.get(name)
         if owner is None:
-            owner = self._tenants[name] = Tenant(name, self._numbers, limits, self._now, self._scaled)
+            owner = self._leaving.pop(name, None) or Tenant(name, self._numbers, limits, self._now, self._scaled)
+            self._tenants[name] = owner
             self._numbers += 1
+        self._grant(owner, limits)
+
+    def _leave(self, name: str) -> None:
+        """A tenant has no limits any more; it is forgotten once its requests have ended."""
+        owner = self._tenants.pop(name)
+        self._grant(owner, NO_LIMITS)
+        if owner.slots.used:
+            self._leaving[name] = owner
+
+    def _grant(self, owner: Tenant, limits: TenantLimits) -> None:
+        throughput, kv, concurrency = limits.quotas
         owner.refill(self._now, self._scaled)
         owner.grant(limits, self._burst_ms)
-        throughput, kv, concurrency = limits.quotas
         self._tokens.keep(owner, throughput.kept, self._burst_ms, lends=limits.tier is not Tier.DEDICATED)
         self._kv.requota(owner.kv, kv)
         self._slots.requota(owner.slots, concurrency)
-        owner.known = known
-        if not known and not owner.slots.used:
-            del self._tenants[name]
 
     def _mistaken(self, now_ms: int, owner: Tenant | None, request: str, tokens: str) -> Rejected:
         """Which mistake it was."""
         if now_ms < self._now:
             return Rejected(Mistake.TIME_BACKWARDS, f"{now_ms} after {self._now}")
-        if owner is None or not owner.known:
+        if owner is None:
             return Rejected(Mistake.UNKNOWN_TENANT, "it has no limits in this pool")
         if request in self._requests:
             return Rejected(Mistake.REQUEST_IN_USE, request)
+        return Rejected(Mistake.INVALID_COST, f"{tokens} tokens")
+
+    def _unsettled(self, now_ms: int, request: str, tokens: str) -> Rejected:
+        """Which mistake it was."""
+        if now_ms < self._now:
+            return Rejected(Mistake.TIME_BACKWARDS, f"{now_ms} after {self._now}")
+        if request not in self._requests:
+            return Rejected(Mistake.UNKNOWN_REQUEST, request)
         return Rejected(Mistake.INVALID_COST, f"{tokens} tokens")
 
     def _beyond_own_limit(self, owner: Tenant, tokens: int, beyond: int, blocks: int) -> Refused | None:
@@ -264,17 +290,21 @@ class Admission:
         """Nanotokens that a tenant may have borrowed at once while the pool is as full as it is."""
         return owner.borrow_depth * scale(self._knots, self._tokens.fill) // MILLION
 
-    def _recallable(self, owner: Tenant, need: int, blocks: int, missing_kv: int, missing_slots: int) -> bool:
-        """Whether a request is within the space kept for its tenant, and fits when preemptible requests are stopped for it."""
+    def _make_room(self, owner: Tenant, tokens: int, missing_kv: int, missing_slots: int, right: bool) -> Admitted | Refused:
+        """Take back what is not idle for a right, or for an elastic tenant within the space kept for it if that makes it fit."""
         kv, slots = self._kv, self._slots
-        return (
+        recalled = right or (
             owner.recalls
-            and need <= self._tokens.open_to(owner)
-            and blocks <= owner.kv.left
+            and tokens * NANO <= self._tokens.open_to(owner)
+            and -(-tokens // self._block) <= owner.kv.left
             and owner.slots.left > 0
             and missing_kv <= kv.coming + kv.stoppable
             and missing_slots <= slots.coming + slots.stoppable
         )
+        if not recalled:
+            return self._refused_by_pool(owner, tokens, missing_kv, missing_slots)
+        stop = self._recall(missing_kv - kv.coming, missing_slots - slots.coming)
+        return Admitted(stop) if stop else _ADMITTED
 
     def _recall(self, blocks: int, slots: int) -> tuple[str, ...]:
         """Name preemptible requests, the newest first, until they hold so many blocks and slots or all are named."""
@@ -290,6 +320,14 @@ class Admission:
             slots -= 1
             stop.append(request)
         return tuple(stop)
+
+    def _charge(self, owner: Tenant, excess: int) -> Settled:
+        """Tokens beyond the reservation: of what is kept, else of what is idle, and of the tenant's own limits."""
+        owner.refill(self._now, self._scaled)
+        owner.overrun(excess * NANO)
+        owner.excess += excess
+        self._tokens.spend(owner, excess * NANO)
+        return Settled(owner.name, 0, excess)
 
     def _started(self, request: str, blocks: int) -> None:
         """A preemptible request runs, the newest of them."""
@@ -319,7 +357,7 @@ class Admission:
     def _refused_by_own_space(self, owner: Tenant, tokens: int, dimension: Dimension, limit: int) -> Refused:
         share, need = (owner.kv, -(-tokens // self._block)) if dimension is KV else (owner.slots, 1)
         never = need > share.nominal + (share.borrowing or 0) * self._knots[0][1] // MILLION
-        wait = None if never else retry.space(share.used + need - limit, share.used, self._held)
+        wait = None if never else self._recent.until_free(share.used + need - limit, share.used)
         owner.refused += tokens
         return Refused(dimension, OWN, limit, share.used, need, wait, never)
 
@@ -337,5 +375,7 @@ class Admission:
 
     def _refused_by_space(self, dimension: Dimension, space: Space, share: Share, need: int, missing: int) -> Refused:
         never = need > space.capacity
-        wait = None if never else retry.space(missing, space.used, self._held)
+        in_flight = len(self._requests)
+        used = self._recent.blocks_of(in_flight) if dimension is KV else in_flight
+        wait = None if never else self._recent.until_free(missing, used)
         return Refused(dimension, POOL, space.capacity, space.capacity - space.idle - share.left, need, wait, never)

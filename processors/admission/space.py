@@ -24,18 +24,17 @@ class Space:
 
     Attributes:
         capacity: of the pool.
-        used: by all requests in flight.
         idle: capacity − Σ max(kept, used) over the tenants: neither used nor kept for anybody. Below 0 while an owner has taken
             back more than others have freed yet.
         coming: what requests that were named to be stopped still hold.
         stoppable: what the other preemptible requests hold.
     """
 
-    __slots__ = ("capacity", "coming", "idle", "stoppable", "used")
+    __slots__ = ("capacity", "coming", "idle", "stoppable")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = self.idle = capacity
-        self.used = self.coming = self.stoppable = 0
+        self.coming = self.stoppable = 0
 
     @property
     def fill(self) -> int:
@@ -47,24 +46,10 @@ class Space:
         """How much a tenant may use now, whose borrowing is limited."""
         return share.nominal + (share.borrowing or 0) * scale(knots, self.fill) // MILLION
 
-    def open_to(self, share: Share) -> int:
-        """What a tenant may take: what is kept for it and not used by it, and what is idle."""
-        left = share.kept - share.used
-        return self.idle + left if left > 0 else self.idle
-
-    def take(self, share: Share, amount: int) -> None:
-        """A request of the tenant starts: what was kept for it comes first, the rest out of what is idle."""
-        used, kept = share.used, share.kept
-        share.used = total = used + amount
-        self.used += amount
-        if total > kept:
-            self.idle -= amount if used >= kept else total - kept
-
     def free(self, share: Share, amount: int) -> None:
-        """A request of the tenant ends: the opposite of `take`."""
+        """A request of the tenant ends: what is beyond what is kept for the tenant is idle again."""
         used, kept = share.used, share.kept
         share.used = left = used - amount
-        self.used -= amount
         if used > kept:
             self.idle += amount if left >= kept else used - kept
 

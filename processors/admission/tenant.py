@@ -23,7 +23,6 @@ class Tenant:
 
     Attributes:
         number: order in which tenants came; breaks ties.
-        known: whether it has limits; one that lost them stays until its requests have ended.
         nominal_rate: of its right, nanotokens per millisecond.
         nominal_depth: the most of it that may be spent at once, nanotokens.
         nominal_used: spent of its right and not yet made good by refill; above the depth by an overrun.
@@ -40,16 +39,17 @@ class Tenant:
         kv: blocks of the KV cache.
         slots: requests in flight.
         limited: whether it has a borrowing limit in any dimension.
+        metered: whether its tokens are counted against limits of its own.
     """
 
     __slots__ = (
-        "at", "borrow_depth", "borrow_rate", "borrowed", "excess", "full_at", "given_back", "kept", "kept_at", "kept_depth",
-        "kept_rate", "known", "kv", "lends", "limited", "limits", "name", "nominal_depth", "nominal_rate", "nominal_used", "number",
-        "preemptible", "recalls", "refused", "reserved", "right", "scaled_at", "slots",
+        "at", "borrow_depth", "borrow_rate", "borrowed", "ended", "excess", "full_at", "given_back", "kept", "kept_at",
+        "kept_depth", "kept_rate", "kv", "lends", "limited", "limits", "metered", "name", "nominal_depth", "nominal_rate",
+        "nominal_used", "number", "preemptible", "recalls", "refused", "right", "scaled_at", "slots",
     )  # fmt: skip
 
     def __init__(self, name: str, number: int, limits: TenantLimits, now_ms: int, scaled_ms: int) -> None:
-        self.name, self.number, self.limits, self.known = name, number, limits, True
+        self.name, self.number, self.limits = name, number, limits
         self.nominal_rate = self.nominal_depth = self.nominal_used = self.borrow_depth = self.borrowed = 0
         self.borrow_rate: int | None = 0
         self.at, self.scaled_at = now_ms, scaled_ms
@@ -57,8 +57,8 @@ class Tenant:
         self.kept_at, self.full_at, self.lends = now_ms, -1, True
         self.kv, self.slots = (Share(quota) for quota in limits.quotas[1:])
         self.kv.kept = self.slots.kept = 0  # nothing is kept before the pool has set it aside
-        self.refused = self.reserved = self.given_back = self.excess = 0
-        self.right = self.recalls = self.preemptible = self.limited = False
+        self.refused = self.ended = self.given_back = self.excess = 0
+        self.right = self.recalls = self.preemptible = self.limited = self.metered = False
 
     def refill(self, now_ms: int, scaled_ms: int) -> None:
         """Time makes good what was spent: the right at its rate, what was borrowed at its own, scaled as in each tick."""
@@ -96,7 +96,7 @@ class Tenant:
 
         Spending that a lower limit no longer allows is forgiven, an overrun is not.
         """
-        self.limits, self.known = limits, True
+        self.limits = limits
         self.right, self.recalls = limits.tier in RESERVED, limits.tier in RECALLING
         self.preemptible = limits.tier is Tier.PREEMPTIBLE
         self.limited = any(quota.borrowing is not None for quota in limits.quotas)
@@ -104,6 +104,7 @@ class Tenant:
         overrun, over_borrowed = max(0, self.nominal_used - self.nominal_depth), max(0, self.borrowed - self.borrow_depth)
         self.nominal_rate, self.nominal_depth = nominal * PER_MS, nominal * PER_MS * burst_ms
         self.borrow_rate = borrowing
+        self.metered = nominal > 0 or borrowing is not None
         self.borrow_depth = (borrowing or 0) * PER_MS * burst_ms
         self.nominal_used = min(self.nominal_used, self.nominal_depth + overrun)
         self.borrowed = min(self.borrowed, self.borrow_depth + over_borrowed)

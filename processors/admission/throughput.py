@@ -60,17 +60,19 @@ class Throughput:
         """What a tenant may take: what is kept for it, and what is idle."""
         return self.level + self.kept(owner) if owner.kept_depth else self.level
 
-    def draw(self, owner: Tenant, need: int) -> int:
-        """Take what is kept for the tenant, and the rest out of what is idle, which may fall below 0. Returns the first."""
-        kept = self.kept(owner) if owner.kept_depth else 0
+    def draw(self, owner: Tenant, kept: int, need: int) -> int:
+        """Take `need` out of what there is of what is `kept` for the tenant, or all of that. Returns how much that is."""
         part = need if need < kept else kept  # noqa: FURB136  a call costs more than the rest of the line
-        if part:
-            owner.kept, owner.kept_at = kept - part, self.at
-            if owner.full_at == FULL and owner.lends:
-                self.rate -= owner.kept_rate
-                self._fills(owner)
-        self.level -= need - part
+        owner.kept, owner.kept_at = kept - part, self.at
+        if owner.full_at == FULL and owner.lends:
+            self.rate -= owner.kept_rate
+            self._fills(owner)
         return part
+
+    def spend(self, owner: Tenant, amount: int) -> None:
+        """Take what is kept for the tenant, and the rest out of what is idle, which may fall below 0."""
+        kept = self.kept(owner)
+        self.level -= amount - (self.draw(owner, kept, amount) if kept else 0)
 
     def put_back(self, owner: Tenant, kept: int, idle: int) -> None:
         """Give back what was drawn of what is kept for the tenant, and of what was idle."""
@@ -79,7 +81,8 @@ class Throughput:
             idle += self._trim(owner)
             if owner.full_at != FULL and owner.full_at > self._full_time(owner):  # sooner than the heap says
                 self._fills(owner)
-        self.level = min(self.level + idle, self.depth)
+        level = self.level + idle
+        self.level = level if level < self.depth else self.depth  # noqa: FURB136  a call costs more than the rest of the line
 
     def keep(self, owner: Tenant, tokens_per_s: int, burst_ms: int, *, lends: bool) -> None:
         """Set what is kept for a tenant. A share that grows fills with time; what one that shrinks held is idle from now on.

@@ -96,9 +96,16 @@ class Used(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Tokens of a tenant since it was first given limits. Reserved − given back + excess is what was used, or is in flight."""
+    """Tokens of a tenant since it was first given limits.
+
+    Attributes:
+        refused: of all that was refused, again and again if it was asked for so.
+        ended: reserved by the requests that have ended. What they used is `ended` − `given_back` + `excess`.
+        given_back: of those, reserved and not used.
+        excess: of those, used beyond the reservation.
+    """
 
     refused: int
-    reserved: int
+    ended: int
     given_back: int
     excess: int
