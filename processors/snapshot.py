@@ -24,7 +24,7 @@ FORMAT = 2
 """Grows when the layout changes; a snapshot of another format is not loaded, the journal is folded from its beginning instead."""
 
 CHUNK_SLOTS = 2_000
-"""Tenants of one chunk: 272 bytes of numbers, in a token pool 584, and a name of at most 128 make 800 KB or 1.4 MB, which pack to a
+"""Tenants of one chunk: 272 bytes of numbers, in a token pool 576, and a name of at most 128 make 800 KB or 1.4 MB, which pack to a
 tenth: most columns are equal or small."""
 
 CHUNK_COMMANDS = 32_768

@@ -11,7 +11,7 @@ pools each limit that a tick changed is told, 20 µs a record, and the pool's ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -69,7 +69,7 @@ class _Changed(NamedTuple):
     period: int
     slots: list[int]
     tokens: list[int]
-    told: list[dict[str, object]]
+    told: list[Mapping[str, object]]
 
 
 class Outputs:
@@ -154,8 +154,7 @@ class Outputs:
             for start in range(0, len(slots), SLICE_RECORDS):
                 part = slice(start, start + SLICE_RECORDS)
                 rows = zip(slots[part], tokens[part], others[part], strict=True)
-                plain = [(limit_of(pool, period, slot, most, journal_offset), other) for slot, most, other in rows]
-                told = [each.model_copy(update=other) if other else each for each, other in plain]
+                told = [limit_of(pool, period, slot, most, journal_offset, shares=shares) for slot, most, shares in rows]
                 yield [Outgoing(self._limits, self._partition, output_key(each.pool, each.tenant), encode(each)) for each in told]
 
     def _capacity(self, pool: PoolState, journal_offset: int) -> Outgoing:

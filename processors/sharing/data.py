@@ -1,6 +1,6 @@
 """What a token pool's state means to those who admit requests: tenants' limits in every dimension, and the pool's capacity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from processors.entitlement import TIERS, UNLIMITED
 from processors.sharing.state import LIMITS
@@ -9,16 +9,21 @@ from schemas.fact import Fact
 from schemas.outputs import PoolCapacity
 from schemas.sharing_facts import Limits, TokenPoolSet
 
+NO_SHARES: Mapping[str, object] = {"tier": "", **dict.fromkeys(LIMITS)}
+"""Of a pool that is no token pool, or a tenant that has no limits yet."""
 
-def limits_told(pool: PoolState, slots: Sequence[int]) -> list[dict[str, object]]:
-    """Fields of tenants' limits beside the tokens, as they were decided last; none where there are none (yet)."""
+
+def limits_told(pool: PoolState, slots: Sequence[int]) -> list[Mapping[str, object]]:
+    """Fields of tenants' limits beside the tokens, as they were decided last."""
     if not is_shared(pool):
-        return [{} for _ in slots]
+        return [NO_SHARES] * len(slots)
     tenants = pool.tenants
     columns = {name: tenants[f"told_{name}"][list(slots)].tolist() for name in LIMITS}
     tiers = tenants["told_tier"][list(slots)].tolist()
     return [
-        {"tier": TIERS[tier].value, **{name: _or_none(name, column[at]) for name, column in columns.items()}} if tier >= 0 else {}
+        {"tier": TIERS[tier].value, **{name: _or_none(name, column[at]) for name, column in columns.items()}}
+        if tier >= 0
+        else NO_SHARES
         for at, tier in enumerate(tiers)
     ]
 
