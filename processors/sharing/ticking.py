@@ -6,8 +6,8 @@
 A time that meters have not reported yet is not counted, so that usage and the time in which it fell belong together; a dead meter
 is waited for as long as a period waits (the grace). Reports of gateways are not waited for: one that comes late counts later.
 
-100,000 tenants, of which nearly all change: 0.36 s, of which 0.08 s decide and the rest makes and records the facts, one chunk after
-the other; encoding them takes 0.22 s more (tests/benchmarks/bench_limits.py). 30 columns of the tick stand beside the state: 24 MB.
+100,000 tenants, of which nearly all change: 0.36 s; 0.08 s of it decide, the rest makes and records the facts, a chunk at a time.
+Encoding them takes 0.22 s more (tests/benchmarks/bench_limits.py). 30 columns of the tick stand beside the state: 24 MB.
 """
 
 from collections.abc import Iterator
