@@ -44,6 +44,7 @@ COMMANDS = {
     "bots": "infra.commands.bots:bots",
     "bench": "infra.commands.bench:bench",
     "demo": "infra.commands.demo:demo",
+    "simulate": "infra.commands.simulate:simulate",
     "allocate": "infra.doors:allocate_command",
     "book": "infra.doors:book_command",
 }

@@ -6,11 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from infra.simulate.machine import Machine
 from infra.simulate.workloads import Floats
 from infra.simulate.world import TICK_US, End, Run
-
-PERCENTILES = (50.0, 99.0)
 
 
 def latencies_ms(run: Run, tenant: int, *, to_first_token: bool = False, arrived: tuple[float, float] | None = None) -> Floats:
@@ -23,6 +20,15 @@ def latencies_ms(run: Run, tenant: int, *, to_first_token: bool = False, arrived
             until = outcome.first_token_us if to_first_token else outcome.ended_us
             found.append(((until or 0) - request.at_us) / 1000)
     return np.array(found, np.float64)
+
+
+def unfinished(run: Run, tenant: int, arrived: tuple[float, float]) -> int:
+    """Requests, first tried in these seconds, that waited or ran when the run ended."""
+    begin, end = arrived[0] * 1e6, arrived[1] * 1e6
+    return sum(
+        outcome.end is End.UNFINISHED and outcome.request.tenant == tenant and begin <= outcome.request.at_us < end
+        for outcome in run.outcomes
+    )
 
 
 def percentile_ms(latencies: Floats, percent: float) -> float | None:
@@ -73,8 +79,3 @@ def smoothed(values: Floats, seconds: int) -> Floats:
         return values
     window = np.ones(min(seconds, values.size))
     return np.asarray(np.convolve(values, window, "same") / np.convolve(np.ones_like(values), window, "same"))
-
-
-def sequences_seconds(machine: Machine, run: Run) -> Floats:
-    """Share of the replicas' sequences that run, each second."""
-    return np.array([moment.running for moment in run.moments], np.float64) / (machine.sequences * len(run.moments[0].filled_of))

@@ -22,6 +22,9 @@ Ints = NDArray[np.int64]
 Rate = Callable[[Floats], Floats]
 """Requests per second at times in seconds."""
 
+Stream = tuple[Ints, tuple[Ints, Ints], int]
+"""A tenant's first tries (microseconds), input and output tokens, and the output that its clients declare."""
+
 MAX_INPUT = 8192
 """Longer prompts of a trace are cut: no request must be a tenth of the cache."""
 MAX_TRACED_OUTPUT = 1024
@@ -162,8 +165,8 @@ def read(path: Path) -> Trace:
     )
 
 
-def merged(streams: Sequence[tuple[Ints, tuple[Ints, Ints], int]]) -> list[Request]:
-    """Every tenant's (microseconds, sizes, declared maximum) in order of time; of equal times the earlier tenant first."""
+def merged(streams: Sequence[Stream]) -> list[Request]:
+    """Every tenant's requests in order of time; of equal times the earlier tenant first."""
     at = np.concatenate([times for times, _, _ in streams])
     tenant = np.repeat(np.arange(len(streams)), [times.size for times, _, _ in streams])
     inputs = np.concatenate([sizes[0] for _, sizes, _ in streams])

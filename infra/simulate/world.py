@@ -16,8 +16,9 @@ from infra.simulate.replica import Sequence as Running
 from infra.simulate.workloads import Request, generator
 
 TICK_US = 1_000_000
-LEAST_RETRY_MS = 1_000
-"""A refused client waits at least this long: OpenAI's client takes a server's hint, and begins with 0.5 s without."""
+FIRST_RETRY_MS, LONGEST_RETRY_MS = 500, 8_000
+"""A refused client waits as long as it is told, but at least half a second, twice as long after each refusal, up to eight: what
+OpenAI's client does by itself (INITIAL_RETRY_DELAY, MAX_RETRY_DELAY). Hints of milliseconds would have thousands come at once."""
 JITTER = 0.25
 """A client waits up to a quarter longer than it must, so that not all come at once (as OpenAI's client does)."""
 
@@ -114,6 +115,11 @@ Progress = Callable[[float], None]
 """Told the share of a run that is done."""
 
 
+def tell(progress: Progress, done: int, runs: int, share: float) -> None:
+    """Of several runs one after another: so many are done, and so much of the next."""
+    progress((done + share) / runs)
+
+
 class World:
     """A run under construction. `make` gets the replicas and returns the control."""
 
@@ -190,6 +196,7 @@ class World:
         outcome = self._run.outcomes[request.number]
         patience = self._scenario.patience_s[request.tenant]
         deadline = None if patience is None else request.at_us + int(patience * 1e6)
+        refusals = 0
         while True:
             outcome.tries += 1
             answer = self._control.admit(self._now_ms(), request)
@@ -202,13 +209,15 @@ class World:
                     self._close(outcome, End.SERVED)
                     return
                 outcome.stopped += 1
+                refusals = 0
                 self._run.wasted[request.tenant] += max(sequence.lost, sequence.computed + (sequence.generated > 0))
-                wait = LEAST_RETRY_MS
+                wait = FIRST_RETRY_MS
             elif answer.retry_ms is None:
                 self._close(outcome, End.NEVER)
                 return
             else:
-                wait = max(answer.retry_ms, LEAST_RETRY_MS)
+                wait = max(answer.retry_ms, min(FIRST_RETRY_MS << refusals, LONGEST_RETRY_MS))
+                refusals = min(refusals + 1, 8)
             self._turn = (self._turn + 1) % len(self._jitter)
             wait_us = wait * self._jitter[self._turn]
             if deadline is not None and int(self._env.now) + wait_us > deadline:

@@ -1,0 +1,134 @@
+"""`bourse simulate`: the rules of token pools on a modelled GPU, against what else one could do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from infra.simulate import fairness as fairness_experiment
+from infra.simulate import overload as overload_experiment
+from infra.simulate import report
+from infra.simulate.machine import BATCHED_TOKENS, SEQUENCES, Machine
+from infra.simulate.workloads import Trace, read
+from streams.errors import BadInput
+
+FILE_COLUMNS = 130
+"""Width of the tables where nobody's terminal limits it."""
+SHORTEST_S, LONGEST_S = 30, 7200
+"""In less, a P99 stands on a handful of requests; more takes longer than a meal."""
+
+simulate = typer.Typer(no_args_is_help=True, help="Try the rules of token pools on a modelled GPU.")
+
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same figures.")]
+Seconds = Annotated[int, typer.Option(min=SHORTEST_S, max=LONGEST_S, help="How long requests arrive, in simulated seconds.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
+PlotFile = Annotated[Path | None, typer.Option("--plot", help="Write a picture to this PNG file.")]
+TraceFile = Annotated[
+    Path | None, typer.Option("--trace", help="Take the requests' sizes from this trace: an Azure LLM CSV or a ServeGen Parquet.")
+]
+Sequences = Annotated[int, typer.Option(min=1, max=BATCHED_TOKENS - 1, help="Requests that a replica runs at once (max_num_seqs).")]
+
+
+@simulate.command()
+def overload(
+    *,
+    seed: Seed = 1,
+    seconds: Seconds = 600,
+    json_file: JsonFile = None,
+    plot_file: PlotFile = None,
+    trace_file: TraceFile = None,
+    sequences: Sequences = SEQUENCES,
+) -> None:
+    """A guaranteed tenant, and spot traffic of several times the capacity, under token pools and three baselines."""
+    _check(json_file, plot_file)
+    trace = _trace(trace_file)
+    with _progress("overload") as progress:
+        outcome = overload_experiment.simulate(seed, seconds, trace=trace, machine=Machine(sequences=sequences), progress=progress)
+    figures = report.overload_figures(outcome)
+    _write(json_file, figures)
+    if plot_file:
+        from infra.simulate.plot import overload_picture  # noqa: PLC0415  a drawing library that only pictures need
+
+        overload_picture(outcome, figures, plot_file)
+    console = _console()
+    console.print(report.overload_table(figures))
+    console.print(report.overload_notes(figures), markup=False, highlight=False, soft_wrap=True)
+
+
+@simulate.command()
+def fairness(
+    *,
+    seed: Seed = 1,
+    seconds: Seconds = 1800,
+    json_file: JsonFile = None,
+    plot_file: PlotFile = None,
+    trace_file: TraceFile = None,
+    sequences: Sequences = SEQUENCES,
+) -> None:
+    """Elastic tenants of different weights, sizes and patience when half of the pool is lost: with debt and without."""
+    _check(json_file, plot_file)
+    trace = _trace(trace_file)
+    with _progress("fairness") as progress:
+        outcome = fairness_experiment.simulate(seed, seconds, trace=trace, machine=Machine(sequences=sequences), progress=progress)
+    figures = report.fairness_figures(outcome)
+    _write(json_file, figures)
+    if plot_file:
+        from infra.simulate.plot import fairness_picture  # noqa: PLC0415  a drawing library that only pictures need
+
+        fairness_picture(outcome, figures, plot_file)
+    console = _console()
+    console.print(report.fairness_table(figures))
+    console.print(report.fairness_notes(figures), markup=False, highlight=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
+
+
+def _check(json_file: Path | None, plot_file: Path | None) -> None:
+    """What is wrong with the files is told before a minute has passed, not after."""
+    if plot_file and plot_file.suffix.lower() != ".png":
+        raise BadInput(f"--plot {plot_file}: a name that ends in .png is expected")
+    for option, path in (("--json", json_file), ("--plot", plot_file)):
+        if path and path.is_dir():
+            raise BadInput(f"{option} {path}: is a directory")
+        if path and not path.parent.is_dir():
+            raise BadInput(f"{option} {path}: no directory {path.parent}")
+
+
+def _trace(path: Path | None) -> Trace | None:
+    return None if path is None else read(path)
+
+
+def _write(path: Path | None, figures: report.Figures) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"--json {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[float], None]]:
+    console = Console(stderr=True)
+    shown = Progress(
+        TextColumn(title),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with shown:
+        task = shown.add_task(title, total=1.0)
+        yield lambda share: shown.update(task, completed=share)
