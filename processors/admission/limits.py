@@ -68,10 +68,12 @@ def refused_capacity(capacity: Capacity) -> Rejected | None:
 
 def refused_quota(name: str, limits: TenantLimits) -> Rejected | None:
     """Quotas are integers that are not negative; numbers of other libraries would overflow."""
-    for dimension, (nominal, borrowing, kept) in zip(Dimension, limits.quotas, strict=True):
-        for word, value in (("nominal", nominal), ("borrowing", 0 if borrowing is None else borrowing), ("kept", kept)):
-            if type(value) is not int or value < 0:
-                return Rejected(Mistake.INVALID_QUOTA, f"{name}: {dimension.name.lower()} {word} {value!r}")
+    for dimension, (nominal, borrowing, kept) in enumerate(limits.quotas):
+        above = 0 if borrowing is None else borrowing
+        whole = type(nominal) is int and type(above) is int and type(kept) is int
+        if not whole or nominal < 0 or above < 0 or kept < 0:
+            told = f"nominal {nominal!r}, borrowing {borrowing!r}, kept {kept!r}"
+            return Rejected(Mistake.INVALID_QUOTA, f"{name}: {Dimension(dimension).name.lower()} {told}")
     return None
 
 

@@ -98,24 +98,24 @@ class Admission:
             return refused
 
         # 2. and 3. What it needs beyond what is kept for its tenant must be idle, but for a right.
-        kept, more_kv, more_slots = 0, blocks, 1
-        if owner.kept_depth:
-            kept = pool.kept(owner)
+        more_kv, more_slots, at_once = blocks, 1, need <= pool.level
         if held.kept > held.used:
             more_kv += held.used - held.kept
         if running.kept > running.used:
             more_slots += running.used - running.kept
         admitted = _ADMITTED
-        if need > kept + pool.level or more_kv > kv.idle or more_slots > slots.idle:
+        if more_kv > kv.idle or more_slots > slots.idle or not (at_once or need <= pool.open_to(owner)):
             answer = self._make_room(owner, tokens, more_kv - kv.idle, more_slots - slots.idle, within and owner.right)
             if isinstance(answer, Refused):
                 return answer
             admitted = answer
 
-        # Reserve: of what is kept for it first, and of its right first.
-        if kept:
-            kept = pool.draw(owner, kept, need)
-        pool.level -= need - kept
+        # Reserved: idle tokens before kept ones, kept space before idle space, its right before what it borrows.
+        kept = 0
+        if at_once and owner.lends:
+            pool.level -= need
+        else:
+            kept = pool.draw(owner, need)
         held.used += blocks
         if more_kv > 0:
             kv.idle -= more_kv
@@ -159,12 +159,12 @@ class Admission:
         if spent > tokens:
             return self._charge(owner, spent - tokens)
         if spent < tokens:
-            # In the opposite order in which it was taken: idle before what was kept for it, borrowed before its right.
-            back, all_of_it = (tokens - spent) * NANO, tokens * NANO
-            idle = min(back, all_of_it - kept) if kept else back
-            self._tokens.put_back(owner, back - idle, idle)
+            # In the opposite order in which it was taken: what was kept for it before idle tokens, borrowed before its right.
+            back = (tokens - spent) * NANO
+            kept = min(back, kept) if kept else 0
+            self._tokens.put_back(owner, kept, back - kept)
             if nominal or borrowed:
-                beyond = min(back, all_of_it - nominal)
+                beyond = min(back, tokens * NANO - nominal)
                 owner.unspend(back - beyond, min(beyond, borrowed))
             owner.given_back += tokens - spent
         return Settled(tenant, tokens - spent, 0)
@@ -326,7 +326,7 @@ class Admission:
         owner.refill(self._now, self._scaled)
         owner.overrun(excess * NANO)
         owner.excess += excess
-        self._tokens.spend(owner, excess * NANO)
+        self._tokens.draw(owner, excess * NANO)
         return Settled(owner.name, 0, excess)
 
     def _started(self, request: str, blocks: int) -> None:

@@ -99,8 +99,8 @@ class Tenant:
         self.limits = limits
         self.right, self.recalls = limits.tier in RESERVED, limits.tier in RECALLING
         self.preemptible = limits.tier is Tier.PREEMPTIBLE
-        self.limited = any(quota.borrowing is not None for quota in limits.quotas)
-        nominal, borrowing, _ = limits.quotas[0]
+        (nominal, borrowing, _), kv, slots = limits.quotas
+        self.limited = not (borrowing is None and kv.borrowing is None and slots.borrowing is None)
         overrun, over_borrowed = max(0, self.nominal_used - self.nominal_depth), max(0, self.borrowed - self.borrow_depth)
         self.nominal_rate, self.nominal_depth = nominal * PER_MS, nominal * PER_MS * burst_ms
         self.borrow_rate = borrowing

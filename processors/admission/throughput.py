@@ -5,8 +5,9 @@ idle and refills the pool's bucket. Throughput can't be stored, so this is how a
 leaves it, and how it has it back in the next: nobody else ever draws what is kept. What a dedicated
 tenant leaves is lost, not lent.
 
-Nothing is done as time passes: a heap names when the next share will be full, and between two such moments the idle bucket grows
-evenly. A decision costs O(log tenants) for it at most, mostly O(1).
+What is idle is spent before what is kept, so that a share is opened only when it is needed (a dedicated one at once: its refill
+would be lost). Nothing is done as time passes: a heap names when the next open share will be full, and between two such moments the
+idle bucket grows evenly. A decision costs O(log tenants) for it at most, mostly O(1).
 """
 
 from heapq import heapify, heappop, heappush, heapreplace
@@ -60,19 +61,22 @@ class Throughput:
         """What a tenant may take: what is kept for it, and what is idle."""
         return self.level + self.kept(owner) if owner.kept_depth else self.level
 
-    def draw(self, owner: Tenant, kept: int, need: int) -> int:
-        """Take `need` out of what there is of what is `kept` for the tenant, or all of that. Returns how much that is."""
-        part = need if need < kept else kept  # noqa: FURB136  a call costs more than the rest of the line
-        owner.kept, owner.kept_at = kept - part, self.at
-        if owner.full_at == FULL and owner.lends:
-            self.rate -= owner.kept_rate
-            self._fills(owner)
-        return part
+    def draw(self, owner: Tenant, need: int) -> int:
+        """Take what is idle, then what is kept for the tenant, and what then is missing on credit, so that less than 0 is idle.
 
-    def spend(self, owner: Tenant, amount: int) -> None:
-        """Take what is kept for the tenant, and the rest out of what is idle, which may fall below 0."""
+        Returns how much was kept. Of a dedicated tenant what is kept comes first.
+        """
         kept = self.kept(owner)
-        self.level -= amount - (self.draw(owner, kept, amount) if kept else 0)
+        part = min(kept, need - max(0, self.level) if owner.lends else need)
+        if part > 0:
+            owner.kept, owner.kept_at = kept - part, self.at
+            if owner.full_at == FULL and owner.lends:
+                self.rate -= owner.kept_rate
+                self._fills(owner)
+        else:
+            part = 0
+        self.level -= need - part
+        return part
 
     def put_back(self, owner: Tenant, kept: int, idle: int) -> None:
         """Give back what was drawn of what is kept for the tenant, and of what was idle."""

@@ -147,9 +147,7 @@ class Oracle:
                 return self.refused_by_pool(name, fits.index(False), need)
         for running in self.running:
             running.stopping |= running.id in stopped
-        from_kept = min(need[0], member.kept)
-        member.kept -= from_kept
-        self.idle_tokens -= need[0] - from_kept
+        from_kept = self.draw(member, need[0])
         by_right = min(need[0], spare)
         borrowed = need[0] - by_right if member.quota(THROUGHPUT).borrowing is not None else Fraction(0)
         member.right_used += by_right
@@ -201,20 +199,25 @@ class Oracle:
         if spent > ended.tokens:
             self.charge(member, Fraction(spent - ended.tokens))
         back = Fraction(max(0, ended.tokens - spent))
-        to_idle = min(back, ended.tokens - ended.kept)
-        member.kept += back - to_idle
-        to_idle += self.overflow(member)
-        self.idle_tokens = min(self.deepest_idle(), self.idle_tokens + to_idle)
+        to_kept = min(back, ended.kept)
+        member.kept += to_kept
+        self.idle_tokens = min(self.deepest_idle(), self.idle_tokens + back - to_kept + self.overflow(member))
         beyond = min(back, ended.tokens - ended.right)
         member.borrowed = max(Fraction(0), member.borrowed - min(beyond, ended.borrowed))
         member.right_used = max(Fraction(0), member.right_used - (back - beyond))
         self.forget()
         return ended.tenant, int(back), max(0, spent - ended.tokens)
 
-    def charge(self, member, excess):
-        from_kept = min(excess, member.kept)
+    def draw(self, member, tokens):
+        """Idle ones first, but of a dedicated tenant those that are kept."""
+        idle = Fraction(0) if member.limits.tier is Tier.DEDICATED else max(Fraction(0), self.idle_tokens)
+        from_kept = min(member.kept, max(Fraction(0), tokens - idle))
         member.kept -= from_kept
-        self.idle_tokens -= excess - from_kept
+        self.idle_tokens -= tokens - from_kept
+        return from_kept
+
+    def charge(self, member, excess):
+        self.draw(member, excess)
         nominal, borrowing, _ = member.quota(THROUGHPUT)
         if not nominal:
             member.borrowed += excess if borrowing is not None else 0

@@ -29,7 +29,8 @@ CUT = Capacity(1_100, 23, 5)
 BACKWARDS, START = 999, 1_000
 
 gaps = st.sampled_from((0, 0, 0, 1, 3, 10, 40, 130))
-borrowings = st.sampled_from((None, 0, 1, 2, 4, 6))
+parts = st.sampled_from((0, 0, 0, 1, 2, 4))  # quarters
+borrowings = st.sampled_from((None, None, None, 0, 1, 2, 4, 6))
 
 
 @st.composite
@@ -45,7 +46,7 @@ def pool_limits(draw):
             reserved = tier in (Tier.DEDICATED, Tier.GUARANTEED)
             nominal = (unpromised if reserved else capacity)[dimension] * draw(st.integers(0, 4)) // 4
             unpromised[dimension] -= nominal if reserved else 0
-            kept = min(nominal, unkept[dimension]) if tier is Tier.DEDICATED else unkept[dimension] * draw(st.integers(0, 4)) // 4
+            kept = min(nominal, unkept[dimension]) if tier is Tier.DEDICATED else unkept[dimension] * draw(parts) // 4
             unkept[dimension] -= kept
             quarters = draw(borrowings)
             quotas.append(Quota(nominal, None if quarters is None else capacity[dimension] * quarters // 4, kept))
@@ -103,7 +104,7 @@ class AdmissionAgainstOracle(RuleBasedStateMachine):
             self.oracle.set_limits(self.now, changed, self.capacity, NO_LIMITS)
             self.limits = changed
 
-    @rule(gap=gaps, data=st.data(), tokens=st.integers(1, 160), times=st.sampled_from((1, 1, 4)))
+    @rule(gap=gaps, data=st.data(), tokens=st.integers(1, 40) | st.integers(1, 160), times=st.sampled_from((1, 1, 4, 8)))
     def ask(self, gap, data, tokens, times):
         name = data.draw(st.sampled_from(sorted(self.limits)))
         self.now += gap
