@@ -19,7 +19,7 @@ RECALLING = frozenset({Tier.DEDICATED, Tier.GUARANTEED, Tier.ELASTIC})
 
 
 class Tenant:
-    """State of one tenant in one pool, some 0.9 kB with its quotas.
+    """State of one tenant in one pool, some 0.6 kB beside its limits.
 
     Attributes:
         number: order in which tenants came; breaks ties.
