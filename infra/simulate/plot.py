@@ -141,10 +141,8 @@ def _binned(run: Run, tenant: int, percent: float, *, to_first_token: bool) -> t
 def _throughput(axis: Axes, run: Run, capacity: float) -> None:
     tokens = [measure.smoothed(measure.by_second(run, tenant), SMOOTH_S) for tenant in (GUARANTEED, SPOT)]
     axis.stackplot(np.arange(tokens[0].size) + 0.5, tokens, colors=(BLUE, ORANGE), alpha=0.75, lw=0)
-    axis.axhline(capacity, color=GREY, lw=0.9, ls="--")
-    axis.annotate(
-        "one replica, saturated", (0.02, capacity), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=GREY
-    )
+    axis.axhline(capacity, color="black", lw=0.9, ls="--")
+    axis.annotate("– –  one replica, saturated", (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=8)
 
 
 def _utilisation(axis: Axes, run: Run, name: str) -> None:
