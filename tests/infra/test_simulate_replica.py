@@ -46,6 +46,7 @@ def held_blocks(replica: Replica) -> int:
 def check(replica: Replica) -> None:
     machine = replica.machine
     assert 0 <= replica.free <= machine.kv_blocks
+    assert replica._spare() >= 0  # of the step under way
     assert len(replica.running) <= machine.sequences
     # While a step is under way its chunks have blocks already, and their tokens don't count yet.
     under_way = sum(-(-(one.prompt + one.generated) // BLOCK_TOKENS) for one in replica.running if one.began < 0)
@@ -147,6 +148,20 @@ def test_the_newest_is_preempted_and_computed_again() -> None:
     assert counters.prompt_tokens == [64]
     assert counters.output_tokens == [128]
     assert one.replica.free == 10
+
+
+def test_the_preempted_come_before_who_waited_and_not_in_the_same_step() -> None:
+    """The step's budget of a block would let the preempted one in at once: a step that preempts admits nobody."""
+    one = bench(Machine(kv_blocks=10, sequences=2, batched_tokens=16))
+    older, newer = one.submit(32, 64), one.submit(32, 64)
+    one.env.run(until=300_000)
+    waiting = one.submit(100, 4)
+    while not one.replica.counters.preemptions:
+        one.env.step()
+    assert one.replica.running == [older]
+    assert list(one.replica.waiting) == [newer, waiting]
+    one.env.run()
+    assert one.at[1] < one.at[2]
 
 
 def test_what_is_stopped_ends_between_two_steps_and_frees_its_blocks() -> None:
