@@ -1,4 +1,4 @@
-"""`bourse demo`: see it work, on a synthetic workload or a real trace."""
+"""`bourse demo`: see it work, on a synthetic workload or a real trace, and a token pool beside it."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ def demo(
         if trace_file is None
         else trace(trace_file, speed=speed, seconds=seconds, tenants=tenants, rate=rate)
     )
-    raise typer.Exit(run(Choices(workload, seconds, period, policy, keep), Console()))
+    raise typer.Exit(run(Choices(workload, seed, seconds, period, policy, keep), Console()))

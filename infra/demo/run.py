@@ -7,25 +7,26 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from rich.console import Console
 from rich.live import Live
 
-from infra.demo import market_view, view
+from infra.demo import market_view, pool_view, view
 from infra.demo.feed import Feed
 from infra.demo.plan import Plan, free_name, plan
+from infra.demo.play import Play
 from infra.demo.store import DemoStore, Period
 from infra.demo.traders import Trader, admitted, keep_keys, set_bots
 from infra.demo.trading import NO_TRADES, Volume, met_without
 from infra.run_state import supervisor
 from infra.workloads import Workload
-from schemas.published import Policy
+from schemas.published import Policy, ProfileCommand
 from streams.client import CommandPublisher
 from streams.errors import BadInput, Unavailable, UserError
 from streams.settings import Settings
@@ -45,6 +46,7 @@ class Choices:
     """What a user may choose; see `bourse demo --help`."""
 
     workload: Workload
+    seed: int
     seconds: float
     period_s: int
     policy: Policy
@@ -108,12 +110,16 @@ def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
     engine = _Engine(settings)
     pool = free_name(engine.pools())
     wanted = plan(choices.workload, pool=pool, run=run_id, period_s=choices.period_s, policy=choices.policy)
+    play = Play(settings, pool=f"{pool}-gpu", run=run_id, period_s=choices.period_s, seed=choices.seed, seconds=choices.seconds)
+    shared, entitled = play.commands()
     with CommandPublisher(settings) as operator:
         operator.publish(wanted.pool)
-        for command in (*wanted.profiles, *admitted(wanted.traders, pool=pool, run=run_id)):
+        operator.publish(shared)
+        for command in (*wanted.profiles, *entitled, *admitted(wanted.traders, pool=pool, run=run_id)):
             operator.publish(command)
-    with console.status(f"pool {pool} holds from the next period on"):
-        engine.wait_for(wanted)
+    with console.status(f"pools {pool} and {play.pool} hold from the next period on"):
+        engine.wait_for(pool, wanted.profiles)
+        engine.wait_for(play.pool, entitled)
     store = DemoStore(settings, run_id, pool)
     keys = settings.home / KEYS / run_id
     _begin_trading(settings, store, wanted.traders, keys, console)
@@ -121,16 +127,21 @@ def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
     feed = Feed(settings, choices.workload, pool, run_id)
     try:
         feed.start()
-        _watch(_Watched(engine, feed, store, wanted), console)
+        play.gateway.start()
+        _watch(_Watched(engine, feed, store, wanted, play), console)
     finally:
+        requests = play.gateway.finish()
         usage, latency = feed.finish()
     set_bots(settings, wanted.traders, enabled=False)
     published = {"usage": usage.acknowledged, "latency": latency.acknowledged}
-    counted = _count(store, published, dict(feed.tokens), console)
+    counted = _count(
+        [_Published(store, published, dict(feed.tokens)), _Published(play.store, requests, dict(play.gateway.tokens))], console
+    )
     _sum_up_trading(settings, store, wanted, console)
-    proved = _prove(settings, pool, console)
+    agreed = _sum_up_token_pool(play, console)
+    proved = _prove(settings, (pool, play.pool), console)
     _tell_more(settings, store, wanted.traders, keys, keep=choices.keep, console=console)
-    return 0 if counted and proved else 1
+    return 0 if counted and agreed and proved else 1
 
 
 def _begin_trading(settings: Settings, store: DemoStore, traders: tuple[Trader, ...], keys: Path, console: Console) -> None:
@@ -166,22 +177,20 @@ class _Engine:
         self.last = self._get(f"/pools/{name}") or self.last
         return self.last
 
-    def wait_for(self, wanted: Plan) -> None:
-        """Returns when a period is open in which every profile holds.
+    def wait_for(self, name: str, profiles: Iterable[ProfileCommand]) -> None:
+        """Returns when a period of the pool is open in which every profile holds.
 
         Raises:
             Unavailable: it takes too long.
         """
         deadline = time.monotonic() + POOL_READY_S
-        bases = {profile.tenant: profile.base for profile in wanted.profiles}
+        bases = {profile.tenant: profile.base for profile in profiles}
         while time.monotonic() < deadline:
-            pool = self.pool(wanted.pool.pool)
+            pool = self._get(f"/pools/{name}")
             if pool is not None and pool["open_period"] is not None and {t["tenant"]: t["base"] for t in pool["tenants"]} == bases:
                 return
             time.sleep(1 / FRAMES_PER_S)
-        raise Unavailable(
-            f"the engine does not hold pool {wanted.pool.pool} after {POOL_READY_S:.0f} s: see `bourse status` and the logs"
-        )
+        raise Unavailable(f"the engine does not hold pool {name} after {POOL_READY_S:.0f} s: see `bourse status` and the logs")
 
     def _get(self, path: str) -> dict[str, Any] | None:
         try:
@@ -200,8 +209,14 @@ class _Watched:
     feed: Feed
     store: DemoStore
     wanted: Plan
+    play: Play
     landed: int = 0
     volume: Volume = NO_TRADES
+
+    @property
+    def running(self) -> bool:
+        """Whether more events come."""
+        return self.feed.running or self.play.gateway.running
 
     def new_periods(self, known: list[Period]) -> list[Period]:
         """Periods that closed and landed since."""
@@ -219,26 +234,42 @@ def _watch(watched: _Watched, console: Console) -> None:
     """Shows the system while events flow: a live table on a terminal, else a line for each closed period."""
     periods: list[Period] = []
     with Live(console=console, auto_refresh=False, transient=False) as screen:
-        while watched.feed.running:
+        while watched.running:
+            turned = watched.play.turn()
             new = watched.new_periods(periods)
             periods += new
             if console.is_terminal:
                 watched.landed = watched.store.landed()
                 pool = watched.engine.pool(watched.wanted.pool.pool)
                 watched.volume = watched.store.volume()
-                told = (market_view.line(watched.volume), watched.told())
+                token_pool = pool_view.line(watched.play.gateway, watched.play.act)
+                told = (market_view.line(watched.volume), watched.told(), token_pool)
                 screen.update(view.live(pool, watched.wanted.tempers, periods, told), refresh=True)
             else:
+                if turned:
+                    told_now = pool_view.line(watched.play.gateway, watched.play.act)
+                    console.print(told_now, markup=False, highlight=False, soft_wrap=True)
                 for period in new:
                     console.print(view.line(period), markup=False, highlight=False, soft_wrap=True)
             time.sleep(1 / FRAMES_PER_S)
 
 
-def _count(store: DemoStore, published: dict[str, int], tokens: dict[str, int], console: Console) -> bool:
+class _Published(NamedTuple):
+    """What was acknowledged of one pool: events by kind, tokens by tenant."""
+
+    store: DemoStore
+    events: dict[str, int]
+    tokens: dict[str, int]
+
+
+def _count(published: Iterable[_Published], console: Console) -> bool:
     """Whether every event arrived once and every token was counted once."""
+    arrivals, sums = [], []
     with console.status("waiting until the last period is closed") as spinner:
-        store.wait_until_landed(published, tokens, spinner.update)
-    arrivals, sums = store.arrivals(published), store.sums(tokens)
+        for store, events, tokens in published:
+            store.wait_until_landed(events, tokens, spinner.update)
+            arrivals += store.arrivals(events)
+            sums += store.sums(tokens)
     console.print()
     console.print(view.arrivals(arrivals))
     console.print(view.sums(sums))
@@ -246,6 +277,13 @@ def _count(store: DemoStore, published: dict[str, int], tokens: dict[str, int], 
     if not exact:
         console.print("Counts differ: something was lost or doubled.", style="bold red")
     return exact
+
+
+def _sum_up_token_pool(play: Play, console: Console) -> bool:
+    """Whether what landed of admission is what the gateway counted."""
+    rows, counted = play.store.entitlements(), play.counted()
+    console.print(pool_view.entitlements(rows, counted))
+    return pool_view.agrees(rows, counted)
 
 
 def _sum_up_trading(settings: Settings, store: DemoStore, wanted: Plan, console: Console) -> None:
@@ -258,13 +296,13 @@ def _sum_up_trading(settings: Settings, store: DemoStore, wanted: Plan, console:
     console.print(market_view.changed(periods, without, actual))
 
 
-def _prove(settings: Settings, pool: str, console: Console) -> bool:
+def _prove(settings: Settings, pools: Iterable[str], console: Console) -> bool:
     """Whether the journal gives the published facts, and the books are right."""
     console.print("Proof by replay: the journal, folded again, compared with every published fact", style="bold")
     replayed = _bourse(settings, "replay", "--verify")
-    console.print("\nAudit of the market: every posting, hold, order and trade, added up again by other code", style="bold")
-    audited = _bourse(settings, "audit", "--pool", pool)
-    return replayed == 0 and audited == 0
+    console.print("\nAudit of the books: every posting, hold, order and trade, added up again by other code", style="bold")
+    audited = [_bourse(settings, "audit", "--pool", pool) for pool in pools]
+    return replayed == 0 and not any(audited)
 
 
 def _tell_more(

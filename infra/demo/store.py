@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.demo.trading import Met, Traded, Volume
+from schemas.published import Tier
 from streams.clickhouse import connect
 from streams.errors import Unavailable, UserError
 from streams.settings import Settings
@@ -44,6 +45,7 @@ class Period:
 class Arrival:
     """One topic's events of this run in ClickHouse. All zero but `published` and `landed`: nothing lost, nothing doubled."""
 
+    pool: str
     kind: str
     published: int
     landed: int
@@ -82,6 +84,39 @@ class TenantSums:
         return self.published == self.landed == self.counted
 
 
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """What became of a token pool's tenant: requests by outcome, and its debt in tokens (below 0: it owes).
+
+    Attributes:
+        own: refused by its own limit.
+        pool: refused as the pool had no tokens, blocks or slots to spare for it.
+        stopped: admitted, and stopped for others.
+        most_owed: the highest debt of the run.
+        most_owing: the lowest.
+        owed: at the end.
+    """
+
+    tenant: str
+    tier: str
+    admitted: int
+    own: int
+    pool: tuple[int, int, int]
+    stopped: int
+    most_owed: int
+    most_owing: int
+    owed: int
+
+    @property
+    def refused(self) -> int:
+        """Whatever for."""
+        return self.own + sum(self.pool)
+
+
+TOPICS = {"usage": "usage", "latency": "latency", "admission": "admissions"}
+"""Of the kinds of events whose tables are `<kind>_events`."""
+
+
 class DemoStore:
     """Queries about one run: its events name `source`, its pool is `pool`."""
 
@@ -93,11 +128,8 @@ class DemoStore:
 
     def landed(self) -> int:
         """Events of this run that have landed."""
-        rows = self._query(
-            "SELECT (SELECT count() FROM usage_events WHERE source = {source:String})"
-            " + (SELECT count() FROM latency_events WHERE source = {source:String})"
-        )
-        return int(rows[0][0])
+        counts = (f"(SELECT count() FROM {kind}_events WHERE source = {{source:String}})" for kind in TOPICS)  # noqa: S608  our own words
+        return int(self._query(f"SELECT {' + '.join(counts)}")[0][0])
 
     def periods(self, after: int) -> list[Period]:
         """Closed periods of the pool after this one, oldest first, all of whose facts have landed."""
@@ -120,13 +152,13 @@ class DemoStore:
 
     def _arrival(self, kind: str, published: int) -> Arrival:
         (landed, distinct), (dead,) = (
-            self._query(f"SELECT count(), uniqExact(id) FROM {kind}_events WHERE source = {{source:String}}")[0],  # noqa: S608  one of two words
+            self._query(f"SELECT count(), uniqExact(id) FROM {kind}_events WHERE source = {{source:String}}")[0],  # noqa: S608  one of three words
             self._query(
                 "SELECT count() FROM dead_letters WHERE source_topic = {topic:String} AND position(payload, {source:String}) > 0",
-                topic=self._settings.topic(kind),
+                topic=self._settings.topic(TOPICS[kind]),
             )[0],
         )
-        return Arrival(kind, published, landed, distinct, dead)
+        return Arrival(self.pool, kind, published, landed, distinct, dead)
 
     def sums(self, tokens: Mapping[str, int]) -> list[TenantSums]:
         """Every tenant's sums; `tokens` is what was published."""
@@ -198,6 +230,26 @@ class DemoStore:
         found = Met(capacity=self._query(f"SELECT toInt64(sum(capacity)) FROM periods {where}", **bounds)[0][0])  # noqa: S608  ours
         found.count(self._query(f"SELECT tenant, allocated, used FROM allocations {where}", **bounds))  # noqa: S608  ours
         return found
+
+    def entitlements(self) -> list[Entitlement]:
+        """What gateways of this run reported of the pool's tenants, and their debts; in the order of the tiers, then by name."""
+        rows = self._query(
+            "SELECT a.tenant, l.tier, a.admitted, a.own, a.tokens, a.blocks, a.slots, a.stopped, d.most, d.least, d.owed FROM"
+            " (SELECT tenant, toInt64(sum(admitted)) AS admitted, toInt64(sum(stopped)) AS stopped,"
+            " toInt64(sum(refused_own_throughput + refused_own_kv + refused_own_concurrency)) AS own,"
+            " toInt64(sum(refused_pool_throughput)) AS tokens, toInt64(sum(refused_pool_kv)) AS blocks,"
+            " toInt64(sum(refused_pool_concurrency)) AS slots"
+            " FROM admission_events WHERE source = {source:String} GROUP BY tenant) AS a"
+            " LEFT JOIN (SELECT tenant, max(debt) AS most, min(debt) AS least, argMax(debt, (journal_offset, fact_index)) AS owed"
+            " FROM debts WHERE pool = {pool:String} GROUP BY tenant) AS d ON d.tenant = a.tenant"
+            " LEFT JOIN (SELECT tenant, argMax(tier, (journal_offset, fact_index)) AS tier FROM limits"
+            " WHERE pool = {pool:String} GROUP BY tenant) AS l ON l.tenant = a.tenant"
+        )
+        found = [
+            Entitlement(tenant, tier, admitted, own, (tokens, blocks, slots), stopped, *(int(debt / 1000) for debt in debts))
+            for tenant, tier, admitted, own, tokens, blocks, slots, stopped, *debts in rows
+        ]
+        return sorted(found, key=lambda each: (list(Tier).index(Tier(each.tier)), each.tenant))
 
     def partition(self) -> int:
         """Of the journal, in which the pool is."""

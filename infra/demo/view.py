@@ -105,11 +105,14 @@ def line(period: Period) -> str:
 def arrivals(rows: Sequence[Arrival]) -> Table:
     """The proof by counting."""
     table = Table(title="Events of this run, counted in ClickHouse", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("topic")
-    for name in ("acknowledged", "landed", "lost", "doubled", "dead-lettered", ""):
+    table.add_column("pool")
+    table.add_column("event")
+    for name in ("acknowledged", "landed", "lost", "doubled", "dead", ""):
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(row.kind, *(f"{n:,}" for n in (row.published, row.landed, row.lost, row.doubled, row.dead)), _mark(row.exact))
+        table.add_row(
+            row.pool, row.kind, *(f"{n:,}" for n in (row.published, row.landed, row.lost, row.doubled, row.dead)), mark(row.exact)
+        )
     return table
 
 
@@ -124,7 +127,7 @@ def sums(rows: Sequence[TenantSums]) -> Table:
             Text(row.tenant),
             *(f"{n:,}" for n in (row.published, row.landed, row.counted)),
             in_credits(row.charge),
-            _mark(row.exact),
+            mark(row.exact),
         )
     if rest := rows[SHOWN_TENANTS:]:
         exact = all(row.exact for row in rest)
@@ -134,12 +137,13 @@ def sums(rows: Sequence[TenantSums]) -> Table:
             f"{sum(row.landed for row in rest):,}",
             f"{sum(row.counted for row in rest):,}",
             in_credits(sum(row.charge for row in rest)),
-            _mark(exact),
+            mark(exact),
         )
     return table
 
 
-def _mark(good: bool) -> Text:
+def mark(good: bool) -> Text:
+    """Whether counts agree."""
     return Text("✓ exact", style="green") if good else Text("✗ differs", style="bold red")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra import processes
+from infra.demo.shared_pool import TENANTS
 
 pytestmark = pytest.mark.e2e
 
@@ -35,9 +36,14 @@ def test_a_trace_is_watched_counted_and_proved(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for kind in ("usage", "latency"):
-        (line,) = (line.split() for line in done.stdout.splitlines() if line.strip().startswith(f"{kind} "))
-        assert line == [kind, "250", "250", "0", "0", "0", "✓", "exact"]
-    assert done.stdout.count("✓ exact") == 2 + 3
+        assert _events(done.stdout, "demo", kind) == ["250", "250", "0", "0", "0", "✓", "exact"]
+    for kind in ("usage", "latency", "admission"):
+        published, landed, *rest = _events(done.stdout, "demo-gpu", kind)
+        assert published == landed != "0"
+        assert rest == ["0", "0", "0", "✓", "exact"]
+    assert done.stdout.count("✓ exact") == (2 + 3) + (3 + len(TENANTS)) + 1, "events and tenants of two pools; admissions"
+    assert "token pool: 0 admitted" in done.stdout
+    assert all(_numbers(done.stdout, f"{tenant.name} {tenant.tier} ")[0] for tenant in TENANTS if tenant.rate), "each is served"
     assert "✗" not in done.stdout
     assert "utilisation" in done.stdout, "a line for each closed period"
     assert "byte for byte" in done.stdout
@@ -50,6 +56,12 @@ def test_a_trace_is_watched_counted_and_proved(tmp_path: Path) -> None:
     assert "no account was overdrawn" in done.stdout, "the audit"
     assert "bourse explain demo " in done.stdout
     assert not processes.of_home(home), "a clean stop"
+
+
+def _events(text: str, pool: str, kind: str) -> list[str]:
+    """The line of a pool's events of a kind, without these two."""
+    (line,) = (words for words in (line.split() for line in text.splitlines()) if words[:2] == [pool, kind])
+    return line[2:]
 
 
 def _numbers(text: str, start: str) -> list[int]:

@@ -1,0 +1,155 @@
+"""What a gateway makes of the topic `limits`, on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from processors.admission import KNOTS
+from processors.entitlement import Capacity, Quota, TenantLimits
+from schemas.outputs import Limit, PoolCapacity, output_key
+from schemas.published import Tier
+from streams.codecs import encode
+from streams.limits import LimitsTail, PoolLimits
+from streams.partitioning import home_partition
+from streams.settings import Settings
+
+pytestmark = pytest.mark.kafka
+
+POOL, PARTITIONS, ENOUGH_S = "llm", 2, 60
+
+Told = Limit | PoolCapacity | str
+
+
+@pytest.fixture
+def settings(bootstrap: str, tmp_path: Path) -> Settings:
+    settings = Settings(home=tmp_path, kafka=bootstrap, topic_prefix=f"l{uuid.uuid4().hex[:8]}.")
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    name = settings.topic("limits")
+    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(timeout=30)
+    deadline = time.monotonic() + ENOUGH_S
+    while len(admin.list_topics(name, timeout=10).topics[name].partitions) < PARTITIONS:
+        assert time.monotonic() < deadline, f"{name} did not appear"
+    return settings
+
+
+def capacity(offset: int, *, pool: str = POOL, throughput: int = 1_000, knots: tuple[tuple[int, int], ...] = ()) -> PoolCapacity:
+    return PoolCapacity(
+        pool=pool,
+        throughput=throughput,
+        kv=500,
+        concurrency=40,
+        kv_block_tokens=32,
+        burst_fill=[fill for fill, _ in knots],
+        burst_scale=[scale for _, scale in knots],
+        journal_offset=offset,
+    )
+
+
+def limit(offset: int, tenant: str, kept: int = 0, *, pool: str = POOL, tier: str = "elastic") -> Limit:
+    names = ("throughput", "kv", "concurrency")
+    shares = {f"{name}_nominal": 7 for name in names} | {f"{name}_kept": kept for name in names}
+    return Limit(
+        pool=pool,
+        tenant=tenant,
+        period=1,
+        period_s=10,
+        tokens=70,
+        journal_offset=offset,
+        tier=tier,
+        kv_borrowing=3,
+        **(shares if tier else {}),
+    )
+
+
+def publish(settings: Settings, *told: Told) -> None:
+    """Events as an engine tells them, all in the pool's partition; a text: that this pool is no token pool any more."""
+    producer = Producer({**settings.kafka_client_config(), "acks": "all", "log_level": 0})
+    home = home_partition(POOL.encode(), PARTITIONS)
+    for each in told:
+        pool, tenant = (each, "") if isinstance(each, str) else (each.pool, each.tenant if isinstance(each, Limit) else "")
+        value = None if isinstance(each, str) else encode(each)
+        producer.produce(settings.topic("limits"), value, output_key(pool, tenant), home)
+    assert producer.flush(ENOUGH_S) == 0
+
+
+def told(settings: Settings, rounds: Iterable[Iterable[Told]]) -> list[PoolLimits | None]:
+    """What the tail tells last of each round, the first of which stands in the topic before it begins."""
+    return asyncio.run(_told(settings, rounds))
+
+
+async def _told(settings: Settings, rounds: Iterable[Iterable[Told]]) -> list[PoolLimits | None]:
+    first, *later = (list(each) for each in rounds)
+    publish(settings, *first)
+    tail = LimitsTail(settings, POOL)
+    await tail.start()
+    limits = tail.limits()
+    async with asyncio.timeout(ENOUGH_S):
+        found = [await anext(limits)]
+        for each in later:
+            for one in each:  # one at a time: each of them changes something
+                publish(settings, one)
+                newest = await anext(limits)
+            found.append(newest)
+    await tail.close()
+    return found
+
+
+def test_it_begins_with_what_is_in_force_and_tells_changes(settings: Settings) -> None:
+    before, after = told(
+        settings,
+        [
+            [capacity(1, knots=((500_000, 900_000),)), limit(1, "ann", 5), limit(1, "ben"), limit(2, "ann", 9)],
+            [limit(3, "ben", 4, tier="spot"), capacity(4, throughput=800)],
+        ],
+    )
+    assert before is not None
+    assert before.capacity == Capacity(1_000, 500, 40)
+    assert (before.kv_block_tokens, before.knots) == (32, ((500_000, 900_000),))
+    quotas = (Quota(7, None, 9), Quota(7, 3, 9), Quota(7, None, 9))
+    assert before.tenants["ann"] == TenantLimits(Tier.ELASTIC, quotas)
+    assert after is not None
+    assert after.capacity.throughput == 800
+    assert after.knots == KNOTS, "the pool says none"
+    assert after.tenants["ben"].tier is Tier.SPOT
+    assert before.tenants["ben"].tier is Tier.ELASTIC, "what was told stays as it was"
+
+
+def test_older_values_and_other_pools_count_for_nothing(settings: Settings) -> None:
+    (found,) = told(
+        settings,
+        [
+            [
+                capacity(8),
+                capacity(5, throughput=1),
+                limit(9, "ann", 4),
+                limit(8, "ann", 1),
+                limit(9, "ben", pool="llm2"),
+                limit(9, "cat", pool="llm/"),
+                capacity(9, pool="llm2", throughput=2),
+            ]
+        ],
+    )
+    assert found is not None
+    assert found.capacity.throughput == 1_000
+    assert {name: limits.quotas[0].kept for name, limits in found.tenants.items()} == {"ann": 4}
+
+
+def test_a_pool_or_a_tenant_without_shares(settings: Settings) -> None:
+    nothing, pool, nobody, gone = told(
+        settings,
+        [[limit(1, "ann", tier="")], [capacity(2), limit(3, "ann")], [limit(4, "ann", tier="")], [POOL]],
+    )
+    assert nothing is None, "no token pool yet"
+    assert pool is not None
+    assert pool.tenants.keys() == {"ann"}
+    assert nobody is not None
+    assert not nobody.tenants
+    assert gone is None
