@@ -186,6 +186,40 @@ def test_within_one_tick_what_is_kept_is_kept():
     assert admission.admit(1_200, "ella", "e5", 16, 0).whose is POOL
 
 
+@pytest.mark.parametrize(
+    ("tokens", "answer"),
+    [
+        (16, Admitted(("p9",))),
+        (48, Admitted(("p9", "p8"))),  # three blocks, as two requests hold
+        (160, Refused(THROUGHPUT, POOL, 400, 248, 160, 20, never=False)),  # stopping gives no tokens back
+    ],
+)
+def test_preemptible_requests_are_stopped_only_where_that_is_enough(tokens, answer):
+    size = Capacity(400, 20, 11)
+    ella = limits(Tier.ELASTIC, (1_000, None, 0), (20, None, 0), (10, None, 0))
+    admission = pool(capacity=size, ella=ella, pam=PREEMPTIBLE)
+    for number in range(10):
+        assert admission.admit(0, "pam", f"p{number}", 32, 0) == Admitted()
+    kept = limits(Tier.ELASTIC, (1_000, None, 0), (20, None, 20), (10, None, 1))
+    assert admission.set_limits(180, {"ella": kept, "pam": PREEMPTIBLE}, size) is None
+    assert admission.idle(KV) == -20
+    assert admission.admit(180, "pam", "q", 16, 0).whose is POOL
+    assert admission.admit(180, "ella", "e", tokens, 0) == answer
+
+
+def test_what_is_on_its_way_counts_for_an_elastic_tenant():
+    """Blocks of a stopped request that are more than were needed serve the next one, when nothing else could be stopped."""
+    size = Capacity(10_000, 10, 10)
+    ella = limits(Tier.ELASTIC, (1_000, None, 0), (10, None, 0), (9, None, 0))
+    admission = pool(capacity=size, ella=ella, pam=PREEMPTIBLE)
+    assert admission.admit(0, "pam", "p", 160, 0) == Admitted()
+    kept = limits(Tier.ELASTIC, (1_000, None, 0), (10, None, 10), (9, None, 9))
+    assert admission.set_limits(1, {"ella": kept, "pam": PREEMPTIBLE}, size) is None
+    assert admission.admit(1, "ella", "e0", 64, 0) == Admitted(("p",))
+    assert admission.admit(1, "ella", "e1", 96, 0) == Admitted()
+    assert admission.admit(1, "ella", "e2", 16, 0).dimension is KV
+
+
 def test_for_spot_nothing_is_stopped():
     admission = pool(sam=limits(Tier.SPOT, (0, None, 0), (0, None, 50), (0, None, 5)), pam=PREEMPTIBLE)
     for number in range(5):

@@ -112,6 +112,20 @@ class AdmissionAgainstOracle(RuleBasedStateMachine):
             self.number += 1
             self._ask(name, f"r{self.number}", tokens)
 
+    @precondition(lambda self: "pam" in self.limits)
+    @rule(data=st.data(), tokens=st.integers(1, 40), wanted=pool_limits(), gap=gaps)
+    def crowd_and_take_back(self, data, tokens, wanted, gap):
+        """Preemptible requests take what they get; a tick may keep more for others; then owners ask."""
+        for _ in range(8):
+            self.number += 1
+            self._ask("pam", f"r{self.number}", tokens)
+        self.now += gap
+        self._limits(*wanted)
+        for name in data.draw(st.permutations(sorted(self.limits.keys() - {"pam", "sam"}))):
+            for _ in range(3):
+                self.number += 1
+                self._ask(name, f"r{self.number}", tokens)
+
     def _ask(self, name, request, tokens):
         self._a_higher_limit_admits_no_less(name, tokens)
         before = copy.deepcopy(self.admission)
