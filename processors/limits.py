@@ -105,16 +105,20 @@ def rates_of(capacity: int, tier: Ints, rights: Rights, weight: Ints) -> Ints:
     return rates
 
 
-def due_of(capacity: int, tier: Ints, rights: Rights, weight: Ints, *, wanted: Ints, served: Ints, elapsed_ms: int) -> Ints:
+def due_of(tier: Ints, rights: Rights, weight: Ints, *, wanted: Ints, served: Ints, elapsed_ms: int) -> Ints:
     """Tokens that each should have had of a tick, now that it is known what everybody wanted of it and had.
 
-    Reserved tiers: min(nominal · time, wanted). Elastic: weighted max-min shares, by weight alone, of what was there for them: the
-    tick's capacity, or what was in fact served if that was more, without what was due to reserved tiers or taken by them. Nobody
-    is due more than it wanted or than its own limit allows, except what it had. Spot and preemptible are due what they had.
-    So, where nobody was refused, everybody is due what it had; what an elastic tenant had too much of, others were due.
+    Reserved tiers: min(nominal · time, wanted). Elastic: weighted max-min shares, by weight alone, of what was in fact served,
+    without what was due to reserved tiers or taken by them. Nobody is due more than it wanted or than its own limit allows, except
+    what it had. Spot and preemptible are due what they had. So, where nobody was refused, everybody is due what it had; what an
+    elastic tenant had too much of, others were due, and nothing besides.
+
+    The stated capacity is no part of it. What is served comes in lumps, as requests end, and a capacity in tokens per second
+    depends on what is asked: due the larger of the two, elastic tenants would be owed more in every tick than others had too much
+    of. Those who have least would be owed the most there can be, those who have too much nothing, and debt would tell them apart
+    no longer (`bourse simulate fairness`: shares 10 % off instead of 2 %).
 
     Args:
-        capacity: tokens per second, up to MAX_RATE.
         tier: codes of processors/entitlement.py.
         rights: of throughput; nominal quotas as promised, not as cut.
         weight: as stated, in millionths.
@@ -125,8 +129,7 @@ def due_of(capacity: int, tier: Ints, rights: Rights, weight: Ints, *, wanted: I
     wanted = np.maximum(wanted, served)
     reserved = tier <= GUARANTEED
     due = np.where(reserved, np.minimum(wanted, _in_time(rights.nominal, elapsed_ms)), served)
-    there = max(int(_in_time(np.array([capacity]), elapsed_ms)[0]), exact_sum(served))
-    left = there - exact_sum(np.where(reserved, np.maximum(due, served), 0))
+    left = exact_sum(served) - exact_sum(np.where(reserved, np.maximum(due, served), 0))
     elastic = np.flatnonzero(tier == ELASTIC)
     needs = np.minimum(wanted, np.maximum(_in_time(rights.most(), elapsed_ms), served))
     due[elastic] = water_fill(min(max(left, 0), INT64_MAX), weight[elastic], needs[elastic])

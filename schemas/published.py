@@ -255,11 +255,11 @@ class PoolCommand(Event):
     """How many requests one replica serves at once."""
     kv_block_tokens: BlockTokens = 16
     """Tokens of one block."""
-    debt_half_life_s: HalfLife = 60
+    debt_half_life_s: HalfLife = 600
     """In which debt fades to half."""
-    debt_gain: DebtGain = 3_000_000
+    debt_gain: DebtGain = 10_000_000
     """Debt at its bound multiplies a weight by 1 + this, or divides it."""
-    debt_bound_s: DebtBound = 30
+    debt_bound_s: DebtBound = 120
     """Most that is owed."""
     debt_weights: bool = False
     """Whether the policy max_min shares by weights that debt has changed."""

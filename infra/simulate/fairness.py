@@ -72,10 +72,8 @@ CUT_AT = 0.4
 """Of the run."""
 DRAWN = 20_000
 """Sizes of a tenant's requests: so many are drawn once, and its requests take of them."""
-SETTINGS = DebtSettings(half_life_s=600, gain=10_000_000, bound_s=120)
-"""Debt that fades is never paid in full: who needs a debt of D seconds to have its share lacks D·ln 2/half-life of it
-for ever. Here up to 15 s are needed, so ten minutes leave 2 %. The bound holds several of the largest requests (the agents' 9,000
-tokens are 17 s of their entitlement), else a large one is forgotten in part; the gain keeps the weight of a second as it was."""
+SETTINGS = DebtSettings()
+"""Those that a pool has by default: processors/debt.py says why."""
 WITHIN = 0.05
 """A share is right if it is within this part of the entitled one."""
 

@@ -112,7 +112,6 @@ class TokenPools:
         rate = limits.rates_of(capacity.throughput, self._tier, self._rights[Dimension.THROUGHPUT], self._weight)
         if now_ms:
             due = limits.due_of(
-                capacity.throughput,
                 self._tier,
                 self._rights[Dimension.THROUGHPUT],
                 self._weight,

@@ -124,7 +124,7 @@ def _counted(pool: PoolState, terms: SharingTerms, there: Standing, elapsed_ms: 
         return Counted(debts, rate, nothing, nothing, nothing)
     served = tenants["tick_served"][slots]
     wanted = served + np.minimum(tenants["tick_refused"][slots], INT64_MAX - served)
-    due = due_of(capacity, there.tier, there.promised, there.weight, wanted=wanted, served=served, elapsed_ms=elapsed_ms)
+    due = due_of(there.tier, there.promised, there.weight, wanted=wanted, served=served, elapsed_ms=elapsed_ms)
     owing = may_owe(there.tier)
     stepped = debt.step(debts, due, served, rate=rate, owing=owing, settings=terms.debt, elapsed_ms=elapsed_ms)
     return Counted(stepped, rate, due, served, wanted)

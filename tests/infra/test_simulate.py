@@ -103,11 +103,6 @@ def test_debt_brings_shares_towards_the_entitled_ones(shared) -> None:
     assert np.mean(busy) > 0.9 * Machine().sequences  # nobody is served less so that nobody has more
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="due_of (processors/limits.py) has each tick's unserved part of the stated capacity owed to everybody: who has too much "
-    "comes to owe nothing. With dues that add up to what was served this run ends within 1.4 %.",
-)
 def test_with_debt_long_run_shares_are_within_five_percent(shared) -> None:
     assert shared[1]["debt"]["worst_share_error"] <= fairness.WITHIN
     assert shared[1]["debt"]["converged_s"] is not None

@@ -45,9 +45,9 @@ def kept(capacity, tenants):
     return [(nominal[at], tenants[at][1] - nominal[at], held[at]) for at in range(len(tenants))]
 
 
-def due(capacity, tenants, elapsed_ms):
+def due(tenants, elapsed_ms):
     """`tenants`: (tier, nominal, borrowing or None, weight, wanted, served), wanted at least served -> [due tokens]."""
-    owed, left = [], max(capacity * elapsed_ms // 1000, sum(each[5] for each in tenants))
+    owed, left = [], sum(each[5] for each in tenants)
     for tier, nominal, _, _, wanted, served in tenants:
         promised = min(wanted, nominal * elapsed_ms // 1000)
         reserved = tier in ("dedicated", "guaranteed")

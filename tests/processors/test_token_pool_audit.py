@@ -185,7 +185,7 @@ class Auditor:
             )
             for row in rows.values()
         ]
-        due = limits_oracle.due(self.capacity("throughput"), ticks, elapsed)
+        due = limits_oracle.due(ticks, elapsed)
         fade = round(M * 2 ** (-elapsed / (self.terms.debt_half_life_s * 1000)))
         stepped = {}
         for (name, row), owed in zip(rows.items(), due, strict=True):

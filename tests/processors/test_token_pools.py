@@ -440,16 +440,16 @@ def test_bases_of_a_period_that_is_short_go_by_tier():
 def test_debt_is_owed_to_who_was_refused_and_moves_what_is_kept():
     here = PoolWorld(tenant("a1", "a"), tenant("b1", "b"))
     here.second({"a": 700, "b": 300}, refused={"b": (9, 700, 0, 0, 0)})
-    # Both wanted more than half: 500 were due to each. B = 500 · 30 s.
+    # Both wanted more than half: 500 were due to each. B = 500 · 120 s, and 0.2 / 60 · 10 is a 30th.
     assert rows(here.facts, Debts, "debt", "rate", "due", "served", "wanted", "factor") == {
-        "a": (-200_000, 500, 500, 700, 700, 959_998),
-        "b": (200_000, 500, 500, 300, 1000, 1_039_999),
+        "a": (-200_000, 500, 500, 700, 700, 966_660),
+        "b": (200_000, 500, 500, 300, 1000, 1_033_330),
     }
     assert sum(here.kept().values()) == 1000
     assert here.kept()["b"] > here.kept()["a"]
     before = here.value("b", "debt")
     here.second()
-    assert here.value("b", "debt") == before * 988_514 // M
+    assert here.value("b", "debt") == before * 998_845 // M
     assert here.value("a", "debt") == -here.value("b", "debt")
 
 
