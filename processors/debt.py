@@ -50,8 +50,8 @@ class DebtSettings(NamedTuple):
         gain: how much weight debt at its bound adds, in millionths, 0 to MAX_GAIN; 0: debts are kept but change no weight.
         bound_s: seconds of entitlement that may be owed, 1 to MAX_BOUND_S.
 
-    Debt that fades is never paid in full: a tenant that needs a debt of D seconds to have its share lacks D·ln 2 / half-life of it for
-    ever. In the experiment of `bourse simulate fairness` up to 15 s are needed, of which ten minutes leave 2 %. The bound holds
+    Debt that fades is never paid in full: a tenant that needs a debt of D seconds to have its share lacks D·ln 2 / half-life of it
+    for ever. In the experiment of `bourse simulate fairness` up to 15 s are needed, of which ten minutes leave 2 %. The bound holds
     several of the largest requests (9,000 tokens, 17 s of their tenant's entitlement), else a large one is forgotten in part; the
     gain gives a second of debt the weight that it needs below such a bound.
     """
