@@ -341,6 +341,15 @@ def test_a_change_of_replicas_holds_at_once_and_quotas_with_the_period():
     assert here.told("kv_nominal")["g"] == 90
 
 
+def test_a_pool_that_becomes_a_token_pool_shares_in_the_same_period_by_the_profiles_in_force():
+    bare = {"replicas": None, "replica_tokens_per_s": None, "replica_kv_blocks": None, "replica_concurrency": None}
+    here = PoolWorld(tenant("a1", "a", weight=3), tenant("b1", "b"), **bare)
+    here.take(token_pool("p2"))
+    here.seconds(3, {"a": 2000, "b": 2000})
+    assert here.pool().open.period == 11
+    assert here.kept() == {"a": 750, "b": 250}
+
+
 def test_a_pool_that_is_no_token_pool_any_more_shares_nothing():
     here = PoolWorld(tenant("a1", "a"))
     bare = {"replicas": None, "replica_tokens_per_s": None, "replica_kv_blocks": None, "replica_concurrency": None}
