@@ -25,6 +25,16 @@ PERIODS = (30, 120, 720)
 PRESENT = -1
 """Chosen as instrument: the period that is open, whichever it is."""
 
+EVERYBODY = ""
+"""Chosen as tenant: the whole pool."""
+
+CONTROLS: Mapping[str, tuple[str, ...]] = {
+    "periods": ("/", "/token-pools"),
+    "instrument": ("/market",),
+    "tenant": ("/token-pools",),
+}
+"""Choices that are not on every page: where they are."""
+
 META_TAGS = [{"name": "viewport", "content": "width=device-width, initial-scale=1"}]
 ASSETS = str(Path(__file__).parent / "assets")
 CHART_STYLE = {"height": "320px"}
@@ -48,30 +58,19 @@ def build_app(settings: Settings) -> Dash:
     _show_page(app)
     _fill_selector(app, store)
     _fill_instruments(app, store)
+    _fill_tenants(app, store)
     _fill_panels(app, store)
     return app
 
 
 def _layout() -> Component:
+    shown = [{"label": f"latest {count} periods", "value": count} for count in PERIODS]
     controls = html.Div(
         [
-            _control("Pool", dcc.Dropdown(id="pool", options=[], value=None, clearable=False, placeholder="no pool yet")),
-            _control(
-                "Shown",
-                dcc.Dropdown(
-                    id="periods",
-                    options=[{"label": f"latest {count} periods", "value": count} for count in PERIODS],
-                    value=PERIODS[0],
-                    clearable=False,
-                    searchable=False,
-                ),
-                page="/",
-            ),
-            _control(
-                "Instrument: tokens of the period",
-                dcc.Dropdown(id="instrument", options=_instruments([]), value=PRESENT, clearable=False),
-                page="/market",
-            ),
+            _control("Pool", "pool", options=[], value=None, placeholder="no pool yet"),
+            _control("Shown", "periods", options=shown, value=PERIODS[0], searchable=False),
+            _control("Instrument: tokens of the period", "instrument", options=_instruments([]), value=PRESENT),
+            _control("Tenant", "tenant", options=_tenants([]), value=EVERYBODY),
         ],
         className="controls",
     )
@@ -89,10 +88,9 @@ def _layout() -> Component:
     )
 
 
-def _control(label: str, choice: Component, page: str | None = None) -> Component:
-    """A labelled choice; with `page` only on that one."""
-    body: list[str | Component] = [label, choice]
-    return html.Label(body) if page is None else html.Label(body, id=_id("control", page))
+def _control(label: str, name: str, **chosen: Any) -> Component:
+    """A labelled choice."""
+    return html.Label([label, dcc.Dropdown(id=name, clearable=False, **chosen)], id=f"control-{name}")
 
 
 def _id(kind: str, path: str) -> str:
@@ -108,12 +106,14 @@ def _show_page(app: Dash) -> None:
     """Pages that are not shown stay in the document, hidden, and ask for nothing."""
 
     @app.callback(
-        *(Output(_id(kind, page.path), "className") for page in PAGES for kind in ("page", "to", "control")),
+        *(Output(_id(kind, page.path), "className") for page in PAGES for kind in ("page", "to")),
+        *(Output(f"control-{name}", "className") for name in CONTROLS),
         Input("where", "pathname"),
     )
     def show(pathname: str | None) -> Sequence[str]:
         shown = _shown(pathname)
-        return [name for page in PAGES for name in (("", "here", "") if page is shown else ("hidden", "", "hidden"))]
+        names = [name for page in PAGES for name in (("", "here") if page is shown else ("hidden", ""))]
+        return [*names, *("" if shown.path in pages else "hidden" for pages in CONTROLS.values())]
 
 
 def _section(panel: Panel) -> Component:
@@ -142,12 +142,16 @@ def _fill_selector(app: Dash, store: Store) -> None:
         Output("banner", "className"),
         Output("as-of", "children"),
         Input("refresh", "n_intervals"),
+        Input("where", "pathname"),
         State("pool", "value"),
     )
-    def pools(_n: int | None, chosen: str | None) -> Sequence[Any]:
-        """The selector's pools; and the banner, since this is the one query that always runs."""
+    def pools(_n: int | None, pathname: str | None, chosen: str | None) -> Sequence[Any]:
+        """The selector's pools, of token pools' page only such; and the banner, since this is the one query that always runs."""
         try:
             names = [row["pool"] for row in store.query("pools")]
+            if _shown(pathname).path == "/token-pools":
+                shared = {row["pool"] for row in store.query("token_pools")}
+                names = [name for name in names if name in shared] or names
             latest = store.query("latest", pool=chosen) if chosen else []
         except StoreAway as away:
             return no_update, no_update, _away(away), "banner", no_update
@@ -199,6 +203,30 @@ def _present(rows: Sequence[Row]) -> int | None:
     return next((row["period"] for row in rows if row["ahead"] >= 0), rows[-1]["period"] if rows else None)
 
 
+def _fill_tenants(app: Dash, store: Store) -> None:
+    @app.callback(
+        Output("tenant", "options"),
+        Output("tenant", "value"),
+        Input("refresh", "n_intervals"),
+        Input("where", "pathname"),
+        Input("pool", "value"),
+        State("tenant", "value"),
+    )
+    def tenants(_n: int | None, pathname: str | None, pool: str | None, chosen: str) -> Sequence[Any]:
+        """The token pool's tenants; another pool's are not kept."""
+        if _shown(pathname).path != "/token-pools":
+            return no_update, no_update
+        try:
+            names = [row["tenant"] for row in store.query("tenants", pool=pool)] if pool else []
+        except StoreAway:
+            return no_update, no_update
+        return _tenants(names), no_update if chosen in {EVERYBODY, *names} else EVERYBODY
+
+
+def _tenants(names: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"label": "the whole pool", "value": EVERYBODY}, *({"label": name, "value": name} for name in names)]
+
+
 def _fill_panels(app: Dash, store: Store) -> None:
     """All panels in one round: a browser drops the answer to a question that it has asked again meanwhile.
 
@@ -212,14 +240,17 @@ def _fill_panels(app: Dash, store: Store) -> None:
         Input("pool", "value"),
         Input("periods", "value"),
         Input("delivery", "data"),
+        Input("tenant", "value"),
         Input("where", "pathname"),
         running=[(Output("refresh", "disabled"), True, False)],
     )
-    def fill(_n: int | None, pool: str | None, periods: int, delivery: int | None, pathname: str | None) -> Sequence[Any]:
+    def fill(  # the order of the inputs above
+        _n: int | None, pool: str | None, periods: int, delivery: int | None, tenant: str, pathname: str | None
+    ) -> Sequence[Any]:
         """The panels of the page that is shown, drawn anew."""
         shown = _shown(pathname)
         known = pool is not None and (delivery is not None or shown.path != "/market")
-        asked = {"pool": pool, "periods": periods, "instrument": delivery}
+        asked = {"pool": pool, "periods": periods, "instrument": delivery, "tenant": tenant}
         drawn = workers.map(
             lambda panel: _drawn(store, panel, asked if known else None) if panel in shown.panels else no_update, PANELS
         )

@@ -56,10 +56,13 @@ class Stack:
 
     value: str
     unit: str
+    order: tuple[str, ...] = ()
+    """Of the groups, from below: each keeps its colour, whichever others there are."""
+    nothing: str = NO_PERIOD
 
     def draw(self, rows: Sequence[Row]) -> Figure:
-        """The figure; the group in parentheses stands last, in grey."""
-        groups = sorted({row["shown"] for row in rows}, key=lambda name: (name.startswith("("), name))
+        """The figure; without an order the group in parentheses stands last, in grey."""
+        groups = sorted({row["shown"] for row in rows}, key=self._place)
         traces = []
         for index, name in enumerate(groups):
             own = [row for row in rows if row["shown"] == name]
@@ -69,13 +72,73 @@ class Stack:
                     "name": name,
                     "x": [utc(row["period_start"]) for row in own],
                     "y": [row[self.value] for row in own],
-                    "marker": {"color": REST_COLOUR if name.startswith("(") else COLOURS[index % len(COLOURS)]},
+                    "marker": {"color": self._colour(name, index)},
                     "hovertemplate": f"%{{y:.4s}} {self.unit}",
                 }
             )
-        figure = figure_of(traces, {"tickformat": "~s", "rangemode": "tozero"})
+        figure = figure_of(traces, {"tickformat": "~s", "rangemode": "tozero"}, self.nothing)
         figure["layout"] |= {"barmode": "stack", "bargap": 0.12}
         return figure
+
+    def _place(self, name: str) -> tuple[int, str]:
+        if name in self.order:
+            return self.order.index(name), name
+        return len(self.order) + name.startswith("("), name
+
+    def _colour(self, name: str, index: int) -> str:
+        if name in self.order:
+            return COLOURS[self.order.index(name) % len(COLOURS)]
+        return REST_COLOUR if name.startswith("(") else COLOURS[index % len(COLOURS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Of a line that is known by name. `steps`: it holds until its next value."""
+
+    colour: str
+    dash: str = "solid"
+    steps: bool = True
+    filled: bool = False
+    width: float = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Lines over time, one for each value of `shown`: those with a style in its order, others by name in the next free colour."""
+
+    unit: str
+    styles: Mapping[str, Style]
+    nothing: str
+    below_zero: bool = False
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """The figure; rows have `time`, `shown` and `value`."""
+        named = list(self.styles)
+        names = sorted({row["shown"] for row in rows}, key=lambda name: (named.index(name) if name in named else len(named), name))
+        traces = []
+        for index, name in enumerate(names):
+            own = [row for row in rows if row["shown"] == name]
+            style = self.styles.get(name) or Style(COLOURS[index % len(COLOURS)])
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "name": name,
+                    "x": [utc(row["time"]) for row in own],
+                    "y": [row["value"] for row in own],
+                    "line": {
+                        "color": style.colour,
+                        "width": style.width,
+                        "dash": style.dash,
+                        "shape": "hv" if style.steps else "linear",
+                    },
+                    "fill": "tozeroy" if style.filled else "none",
+                    "fillcolor": f"{style.colour}33",
+                    "hovertemplate": f"%{{y:,.4~r}} {self.unit}",
+                }
+            )
+        axis = {"tickformat": "~s"} if not self.below_zero else {"zeroline": True, "zerolinecolor": QUIET}
+        return figure_of(traces, {**axis, "rangemode": "normal" if self.below_zero else "tozero"}, self.nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +252,7 @@ def figure_of(traces: list[dict[str, Any]], y_axis: dict[str, Any], nothing: str
         "hovermode": "x unified",
         "showlegend": True,
         "legend": {"orientation": "v", "x": 1.01, "y": 1, "xanchor": "left", "traceorder": "reversed"},
-        "xaxis": {**axis, "type": "date", "hoverformat": "%H:%M:%S UTC, %e %B"},
+        "xaxis": {**axis, "type": "date", "tickangle": 0, "hoverformat": "%H:%M:%S UTC, %e %B"},
         "yaxis": {**axis, **y_axis},
         "uirevision": "kept",  # zoom and hidden series stay when new data arrive
     }

@@ -45,3 +45,18 @@ def clock_time(value: datetime | None) -> str:
 def percent(value: float | None) -> str:
     """0.8372 -> `84 %`."""
     return NONE if value is None else f"{100 * value:.0f} %"
+
+
+def signed(value: float | None) -> str:
+    """1.25 -> `+1.2`, -0.5 -> `-0.5`."""
+    return NONE if value is None else "0" if abs(value) < 0.05 else f"{value:+.1f}"
+
+
+def factor(value: float | None) -> str:
+    """What a weight is multiplied by; 0: nothing was ever said of it."""
+    return NONE if not value else f"{value:.2f}"
+
+
+def limit(value: float | None) -> str:
+    """Tokens; no limit is `none`."""
+    return "none" if value is None else tokens(value)

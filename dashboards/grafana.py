@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.blocks import Table
-from dashboards.figures import Candles, Depth, Lines, Stack
+from dashboards.figures import Candles, Depth, Lines, Series, Stack
 from dashboards.panels import PAGES, Page, Panel
 from dashboards.store import statement
 
@@ -58,8 +58,8 @@ def _name(page: Page) -> str:
 
 def _panel(panel: Panel, number: int) -> dict[str, Any]:
     kind, options, custom = _kind(panel)
-    unit = panel.kind.unit if isinstance(panel.kind, Lines | Stack) else ""
-    over_time = isinstance(panel.kind, Lines | Stack | Candles)
+    unit = panel.kind.unit if isinstance(panel.kind, Lines | Stack | Series) else ""
+    over_time = isinstance(panel.kind, Lines | Stack | Series | Candles)
     return {
         "id": number,
         "type": kind,
@@ -81,12 +81,14 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
     }
 
 
-def _kind(panel: Panel) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _kind(panel: Panel) -> tuple[str, dict[str, Any], dict[str, Any]]:  # noqa: PLR0911  one for each kind
     """Grafana's name of a panel's kind, its options, and those of its fields."""
     legend = {"legend": {"displayMode": "list", "placement": "right"}, "tooltip": {"mode": "multi"}}
     match panel.kind:
         case Lines():
             return "timeseries", legend, {}
+        case Series():
+            return "timeseries", legend, {"lineInterpolation": "stepAfter"}
         case Stack():
             return "timeseries", legend, {"drawStyle": "bars", "fillOpacity": 90, "stacking": {"mode": "normal", "group": "A"}}
         case Candles():
@@ -100,27 +102,42 @@ def _kind(panel: Panel) -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 
 def _variables(page: Page) -> list[dict[str, Any]]:
-    chosen: dict[str, dict[str, Any]] = {
-        "/": {
-            "name": "periods",
-            "label": "Latest periods",
-            "type": "custom",
-            "query": "30,120,720",
-            "current": {"text": "120", "value": "120"},
-        },
-        "/market": {
-            "name": "instrument",
-            "label": "Instrument (period)",
-            "type": "query",
-            "datasource": DATASOURCE,
-            "query": _with_variables("instruments"),
-            "refresh": 2,
-        },
+    periods: dict[str, Any] = {
+        "name": "periods",
+        "label": "Latest periods",
+        "type": "custom",
+        "query": "30,120,720",
+        "current": {"text": "120", "value": "120"},
     }
+    chosen: dict[str, list[dict[str, Any]]] = {
+        "/": [periods],
+        "/market": [
+            {
+                "name": "instrument",
+                "label": "Instrument (period)",
+                "type": "query",
+                "datasource": DATASOURCE,
+                "query": _with_variables("instruments"),
+                "refresh": 2,
+            }
+        ],
+        "/token-pools": [
+            periods,
+            {
+                "name": "tenant",
+                "label": "Tenant",
+                "type": "query",
+                "datasource": DATASOURCE,
+                "query": f"SELECT '' AS tenant UNION ALL ({_with_variables('tenants')})",
+                "refresh": 2,
+            },
+        ],
+    }
+    pools = "token_pools" if page.path == "/token-pools" else "pools"
     return [
         {"name": "datasource", "label": "ClickHouse", "type": "datasource", "query": "grafana-clickhouse-datasource"},
-        {"name": "pool", "label": "Pool", "type": "query", "datasource": DATASOURCE, "query": statement("pools"), "refresh": 2},
-        chosen[page.path],
+        {"name": "pool", "label": "Pool", "type": "query", "datasource": DATASOURCE, "query": statement(pools), "refresh": 2},
+        *chosen[page.path],
     ]
 
 

@@ -29,7 +29,7 @@ def entitlements(rows: Sequence[Entitlement], counted: Mapping[str, tuple[int, i
         rows: from ClickHouse.
         counted: by the gateway: admitted, refused, stopped.
     """
-    table = Table(box=box.SIMPLE_HEAD, **NARROW)
+    table = Table(box=box.SIMPLE_HEAD, **{**NARROW, "padding": 0})
     table.add_column("tenant")
     table.add_column("tier", style="dim")
     for name in ("admitted", "stopped", "own", "tokens", "blocks", "slots", "debt", "now"):
@@ -44,9 +44,9 @@ def entitlements(rows: Sequence[Entitlement], counted: Mapping[str, tuple[int, i
     return Group(
         Text("The token pool of this run, from ClickHouse", style="italic"),
         Text(
-            "Requests that were admitted, stopped for others, and refused: by the tenant's own\n"
-            "limit, or as the pool had no tokens, KV-cache blocks or slots to spare for its tier.\n"
-            "Debt, at its most and now: tokens that the tenant is owed; below 0, that it owes.",
+            "Requests that were admitted, stopped for others, and refused: by the tenant's\n"
+            "own limit, or as the pool had no tokens, KV-cache blocks or slots for its tier.\n"
+            "Debt, at its most and now: tokens that it is owed; below 0, that it owes.",
             style="dim",
         ),
         table,

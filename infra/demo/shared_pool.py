@@ -13,7 +13,7 @@ from schemas.entitlements import RateQuota
 from schemas.published import PoolCommand, ProfileCommand, Tier
 
 REPLICAS = 4
-REPLICA_TOKENS_PER_S, REPLICA_KV_BLOCKS, REPLICA_CONCURRENCY = 2_500, 400, 10
+REPLICA_TOKENS_PER_S, REPLICA_KV_BLOCKS, REPLICA_CONCURRENCY = 2_500, 480, 12
 """What a replica serves, holds and runs at once: enough requests to watch, few enough for a machine that runs all of this besides.
 At full throughput both spaces are about full, too."""
 BASE_PRICE, RESERVE_PRICE = 1_000, 1_500

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clickhouse_connect.driver.client import Client
+from browser import ask, insert
 
 from dashboards import formats, grafana
-from dashboards.app import PRESENT, build_app
+from dashboards.app import build_app
 from dashboards.panels import PAGES, PANELS, Panel
 from dashboards.store import SQL, Store, StoreAway
-from schemas.clickhouse import setup_statements, tables
+from schemas.clickhouse import setup_statements
 from streams.clickhouse import connect
 from streams.settings import Settings
 
@@ -57,24 +57,6 @@ def fill(settings: Settings) -> None:
         insert(client, settings, "allocations", [allocation_row(pool, n, i) for n in range(periods) for i in range(len(TENANTS))])
 
 
-def insert(client: Client, settings: Settings, name: str, rows: list[dict[str, Any]]) -> None:
-    (table,) = (each for each in tables(settings.clickhouse_database) if each.name == name)
-    data = [[row.get(column.name, empty(column.clickhouse_type)) for column in table.columns] for row in rows]
-    client.insert(
-        f"{settings.clickhouse_database}.{table.insert_into}", data, column_names=[column.name for column in table.columns]
-    )
-
-
-def empty(clickhouse_type: str) -> Any:
-    if "Nullable" in clickhouse_type:
-        return None
-    if "DateTime64" in clickhouse_type:
-        return START
-    if "Array" in clickhouse_type:
-        return []
-    return 0 if "Int" in clickhouse_type else ""
-
-
 def period_row(pool: str, n: int) -> dict[str, Any]:
     allocated = sum(10 * (i + 1) for i in range(len(TENANTS)))
     return {
@@ -106,36 +88,6 @@ def allocation_row(pool: str, n: int, i: int) -> dict[str, Any]:
     }
 
 
-def ask(settings: Settings, output: str, **inputs: Any) -> Any:
-    """The answer of a callback as a browser gets it: `ask(settings, "pool.options", pool=None)`."""
-    app = build_app(settings)
-    (key,) = (key for key in app.callback_map if f".{output}." in f".{key}.")
-    told = app.callback_map[key]
-    state = {
-        "refresh.n_intervals": 1,
-        "pool.value": inputs.get("pool"),
-        "periods.value": inputs.get("periods", 30),
-        "where.pathname": inputs.get("path", "/"),
-        "instrument.value": inputs.get("instrument", PRESENT),
-        "delivery.data": inputs.get("delivery"),
-    }
-
-    def given(kind: str) -> list[dict[str, Any]]:
-        return [{**each, "value": state[f"{each['id']}.{each['property']}"]} for each in told[kind]]
-
-    outputs = [dict(zip(("id", "property"), part.split("."), strict=True)) for part in key.strip(".").split("...")]
-    body = {
-        "output": key,
-        "outputs": outputs if key.startswith("..") else outputs[0],
-        "inputs": given("inputs"),
-        "state": given("state"),
-        "changedPropIds": ["refresh.n_intervals"],
-    }
-    response = app.server.test_client().post("/_dash-update-component", json=body)
-    assert response.status_code == 200, response.text
-    return response.get_json()["response"]
-
-
 def test_the_page_and_all_its_scripts_come_from_here(settings: Settings) -> None:
     client = build_app(settings).server.test_client()
     page = client.get("/").text
@@ -155,7 +107,12 @@ def test_each_sql_file_gives_what_its_panel_reads(filled: Settings, panel: Panel
 
 
 def test_every_file_has_a_panel_and_every_panel_a_file() -> None:
-    assert {path.stem for path in SQL.glob("*.sql")} == {panel.name for panel in PANELS} | {"pools", "instruments"}
+    assert {path.stem for path in SQL.glob("*.sql")} == {panel.name for panel in PANELS} | {
+        "pools",
+        "instruments",
+        "token_pools",
+        "tenants",
+    }
 
 
 def test_the_selector_lists_pools_and_chooses_the_first(filled: Settings) -> None:

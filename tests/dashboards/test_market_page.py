@@ -11,7 +11,7 @@ from journal_world import of_kind
 from landed_world import land
 
 from dashboards import formats
-from dashboards.app import PRESENT, build_app
+from dashboards.app import EVERYBODY, PRESENT, build_app
 from dashboards.figures import BUY, SELL
 from dashboards.panels import PAGES
 from dashboards.store import Store
@@ -66,6 +66,7 @@ def ask(app, output, **given):
         "instrument.value": PRESENT,
         "delivery.data": None,
         "periods.value": 30,
+        "tenant.value": EVERYBODY,
         **{name.replace("_", "."): value for name, value in given.items()},
     }
 
@@ -182,15 +183,25 @@ def test_the_selector_names_instruments_and_follows_the_open_period(app, world):
     assert (gone["instrument"]["value"], gone["delivery"]["data"]) == (PRESENT, world.present)
 
 
-@pytest.mark.parametrize(("path", "shown"), [("/", "capacity"), ("/market", "market"), ("/market/", "market"), ("/x", "capacity")])
-def test_one_page_is_shown_and_asks(app, world, path, shown):
+@pytest.mark.parametrize(
+    ("path", "shown", "controls"),
+    [
+        ("/", "capacity", {"periods"}),
+        ("/market", "market", {"instrument"}),
+        ("/market/", "market", {"instrument"}),
+        ("/token-pools", "token-pools", {"periods", "tenant"}),
+        ("/x", "capacity", {"periods"}),
+    ],
+)
+def test_one_page_is_shown_and_asks(app, world, path, shown, controls):
     answer = ask(app, "page-market.className", where_pathname=path)
     hidden = {name for name, value in answer.items() if value["className"] == "hidden"}
-    other = "market" if shown == "capacity" else "capacity"
-    assert hidden == {f"page-{other}", f"control-{other}"}
+    others = {f"page-{name}" for name in ("capacity", "market", "token-pools") if name != shown}
+    assert hidden == others | {f"control-{name}" for name in {"periods", "instrument", "tenant"} - controls}
     assert answer[f"to-{shown}"]["className"] == "here"
     filled = set(ask(app, "candles.figure", where_pathname=path, delivery_data=world.present))
-    assert filled == {panel.name for panel in next(page for page in PAGES if page.title.lower() == shown).panels}
+    page = next(page for page in PAGES if page.path.strip("/") == shown.replace("capacity", ""))
+    assert filled == {panel.name for panel in page.panels}
 
 
 @pytest.mark.parametrize("nothing", ["no pool", "no orders"])

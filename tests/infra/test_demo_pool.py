@@ -101,13 +101,13 @@ def test_acts_are_equally_long() -> None:
     assert [act_at(at, 10) for at in (0, 1_999, 2_000, 3_999, 8_000, 9_999, 10_000)] == [0, 0, 1, 1, 4, 4, 4]
 
 
-def test_the_summary_fits_ninety_columns() -> None:
+def test_the_summary_fits_eighty_columns() -> None:
     rows = [
         Entitlement(tenant.name, tenant.tier, 12_345, 1_234, (1_234, 1_234, 1_234), 1_234, 23_456, -34_567, -12_345)
         for tenant in TENANTS
     ]
     counted = {row.tenant: (row.admitted, row.refused, row.stopped) for row in rows}
-    console = Console(width=90, file=StringIO(), record=True)
+    console = Console(width=80, file=StringIO(), record=True)
     console.print(pool_view.entitlements(rows, counted))
     text = console.export_text()
     assert "…" not in text
