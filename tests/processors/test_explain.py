@@ -44,14 +44,16 @@ def test_periods_of_a_token_pool_are_proved_with_bases_by_tier_and_weights_by_de
         pool_world.tenant("d", "d", tier="dedicated", base=3000),
         pool_world.tenant("g", "g", tier="guaranteed", base=4000),
         pool_world.tenant("e", "e", base=1000),
+        pool_world.tenant("f", "f"),
         pool_world.tenant("s", "s", tier="spot", base=1000, weight=3),
         policy=policy,
         debt_weights=True,
     )
-    here.seconds(PERIOD, {"d": 100, "e": 600, "s": 50}, {"s": (1, 400, 0, 0, 0)})
+    # Of elastic tenants one has what the other is refused: the period that opens is shared by weights that debt has changed.
+    here.seconds(PERIOD, {"d": 100, "e": 600, "f": 100, "s": 50}, {"f": (1, 400, 0, 0, 0)})
     here.take(token_pool("p2", replicas=6, policy=policy, debt_weights=True))
     here.seconds(2 * PERIOD)
-    tiers = {"d": Tier.DEDICATED, "g": Tier.GUARANTEED, "e": Tier.ELASTIC, "s": Tier.SPOT}
+    tiers = {"d": Tier.DEDICATED, "g": Tier.GUARANTEED, "e": Tier.ELASTIC, "f": Tier.ELASTIC, "s": Tier.SPOT}
     for inputs in closed_periods(here.facts):
         told = {name: explain(replace(inputs, tiers=tiers), name) for name in tiers}
         assert all(each.proved and not each.other_rows_differing for each in told.values())
@@ -59,6 +61,7 @@ def test_periods_of_a_token_pool_are_proved_with_bases_by_tier_and_weights_by_de
         "d": (3000, 0),
         "g": (3000, 1000),
         "e": (0, 1000),
+        "f": (0, 0),
         "s": (0, 1000),
     }
     assert not explain(inputs, "g").proved
