@@ -1,5 +1,5 @@
--- Requests in flight in the latest periods (tenants' peaks added up) against quotas: of one tenant, or (tenant '') of the
--- whole pool against its capacity.
+-- Requests in flight in the latest periods (the most of a report) against quotas: of one tenant, or (tenant '') of the whole
+-- pool against its capacity. Tenants' peaks add up to a little more than was in use at once.
 WITH
     (SELECT max(period) FROM capacity WHERE pool = {pool:String}) AS latest,
     (SELECT min(at) FROM capacity WHERE pool = {pool:String} AND period > latest - {periods:UInt32}) AS since,
@@ -55,7 +55,7 @@ FROM
                 arrayJoin(range(
                     intDiv(toUnixTimestamp64Milli(time) - interval_ms, span_ms), intDiv(toUnixTimestamp64Milli(time), span_ms) + 1
                 )) AS bucket,
-                tenant, source, max(peak_concurrency) AS used
+                tenant, source, if({tenant:String} = '', avg(peak_concurrency), toFloat64(max(peak_concurrency))) AS used
             FROM admission_events
             WHERE pool = {pool:String} AND time >= since AND ({tenant:String} = '' OR tenant = {tenant:String})
             GROUP BY bucket, tenant, source

@@ -72,7 +72,7 @@ def used(at, who, tokens):
 
 
 def admission(at, who, pool=POOL, **counts):
-    return {**_named(at, who), "pool": pool, **{"interval_ms": 1_000, **counts}}
+    return {**_named(at, who), "pool": pool, "interval_ms": 1_000, **counts}
 
 
 def _named(at, who):
