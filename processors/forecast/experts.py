@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from processors.forecast import profile
+from processors.forecast.calendar import DAY_S
 from processors.forecast.settings import AVERAGES, MIDDLE_STEP, PEAK_LOSS, SLOW, TRENDS
 from processors.forecast.state import EXPERTS, Columns, Floats, Mask
 
@@ -94,7 +95,7 @@ def learn(tenants: Columns, moment: Moment, tokens: Floats, observed: Mask, peri
     error = tenants["middle_error"] + np.maximum(SLOW, warm) * (np.abs(tokens - middle) - tenants["middle_error"])
     store("middle", np.maximum(middle + MIDDLE_STEP * error * np.where(tokens < middle, -0.5, 0.5), 0.0))
     store("middle_error", error)
-    store("peak", np.maximum(tenants["peak"] * (1.0 - min(0.5, PEAK_LOSS * period_s / 86_400)), tokens))
+    store("peak", np.maximum(tenants["peak"] * (1.0 - min(0.5, PEAK_LOSS * period_s / DAY_S)), tokens))
     store("last", tokens)
     store("day_then", profile.at(tenants, "day", moment.day))
     store("pool_then", np.full_like(tokens, moment.pool))

@@ -1,8 +1,8 @@
 """The profile of a cycle: what a tenant, or the pool's mean tenant, used in each bucket of its days or weeks.
 
-A bucket's value is the mean of its periods, averaged over days (or weeks) with a share for the newest. Its columns, for a cycle
-called `day`: `day` (buckets), `day_sum` and `day_count` of the bucket that is open, `day_closed`, the mean of the bucket that closed
-last, and `day_before`, what the profile had said of that one.
+A bucket's value is the mean of its periods, averaged over days (or weeks) with a share for the newest. Columns of a cycle called
+`day`: `day` (buckets), `day_sum` and `day_count` of the bucket that is open, `day_closed`, the mean of the bucket that closed last,
+and `day_before`, what the profile had said of that one.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from processors.forecast.state import Columns, Floats, Mask
 
 def at(columns: Columns, name: str, bucket: int) -> Floats:
     """What the profile says of a bucket; UNKNOWN where it was never seen."""
-    return columns[name][bucket].astype(np.float64)
+    return np.asarray(columns[name][bucket], np.float64)
 
 
 def add(columns: Columns, name: str, tokens: Floats, observed: Mask) -> None:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from processors.forecast import experts, mixture, profile, quantiles
 from processors.forecast.experts import Moment
+from processors.forecast.mixture import Mixed
 from processors.forecast.settings import BLOCK, GAP_S, LEVELS, SYSTEM
 from processors.forecast.state import Columns, Floats, Mask, State
 
@@ -56,8 +57,9 @@ def learn(state: State, period: int, tokens: npt.NDArray[np.number], observed: M
     for slots in _blocks(state.size):
         tenants, used, seen = state.part(slots), demand[slots], observed[slots]
         outlook = _outlook(tenants, moment, newcomer)
-        mixture.learn(tenants, outlook.experts, outlook.mixed, outlook.spread, used, seen)
-        quantiles.learn(tenants, outlook.mean, outlook.quantiles, used, seen)
+        idle = outlook.mixed.idle
+        mixture.learn(tenants, outlook.mixed, used, seen)
+        quantiles.learn(tenants, outlook.mean, outlook.quantiles, used, (seen & idle, seen & ~idle))
         experts.learn(tenants, moment, used, seen, calendar.period_s)
     profile.add(state.pool, "day", np.array([_mean(demand, observed)]), np.array([True]))
     state.learned, state.busy = period, int(np.count_nonzero(demand))
@@ -76,19 +78,15 @@ def is_gap(state: State, period: int, demand: Floats, observed: Mask) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Outlook:
-    experts: Floats
-    mixed: Floats
-    spread: Floats
+    mixed: Mixed
     mean: Floats
     quantiles: Floats
 
 
 def _outlook(tenants: Columns, moment: Moment, newcomer: float) -> _Outlook:
-    forecasts = experts.forecasts(tenants, moment)
-    mixed, spread = mixture.mean_and_spread(tenants, forecasts)
-    mean = np.where(tenants["seen"] > 0, mixed, newcomer)
-    values = quantiles.quantiles(tenants, mean, quantiles.scale(tenants, mean, spread))
-    return _Outlook(forecasts, mixed, spread, mean, values)
+    mixed = mixture.mix(tenants, experts.forecasts(tenants, moment))
+    mean = np.where(tenants["seen"] > 0, mixed.mean, newcomer)
+    return _Outlook(mixed, mean, quantiles.quantiles(tenants, mixed, mean))
 
 
 def _moment(state: State, period: int) -> Moment:

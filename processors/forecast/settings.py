@@ -3,13 +3,16 @@
 Neighbouring values give nearly the same error: halving or doubling any one of them changes it by less than 2 %.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 AVERAGES: Final = (0.7, 0.5, 0.3, 0.15, 0.05, 0.01)
 """Rates of the exponential averages: of the last value's share."""
 
 TRENDS: Final = ((0.9, 0.3, 0.9), (0.5, 0.1, 0.9))
 """Damped trends (Holt 1957, Gardner and McKenzie 1985): the level's rate, the slope's rate, the slope's damping a period."""
+
+SLOW_AVERAGE: Final = 4
+"""Which of the averages says what a tenant usually uses."""
 
 MIDDLE_STEP: Final = 0.1
 """The running median moves by this share of its mean error, towards each new value."""
@@ -31,14 +34,17 @@ HOURS: Final = 24
 """Buckets of each day of a week's profile. A week of ten-minute buckets would be 403 MB at 100,000 tenants, this is 67 MB; what a
 week adds to a day, the difference between its days, is in the hour already."""
 
-RATE: Final = 0.4
+RATE: Final = 0.3
 """Learning rate of the weights: how much of its weight an expert loses at most in a period."""
 
-SHARE: Final = 0.001
+SHARE: Final = 0.0005
 """Forgetting: this share of all weight returns to the first weights every period, so that an expert can come back."""
 
-TRUST: Final = 0.3
+TRUST: Final = 0.4
 """First weight of the last value; the others share the rest. A tenant of which little is known is forecast by it, nearly."""
+
+NEAR: Final = 2.0
+"""An error below this many times the experts' disagreement counts in proportion: a near miss says little about who was right."""
 
 LEVELS: Final = (0.5, 0.9, 0.99)
 """The quantiles."""
@@ -46,11 +52,38 @@ LEVELS: Final = (0.5, 0.9, 0.99)
 FIRST_MULTIPLES: Final = (0.0, 1.5, 5.0)
 """Of the error scale, above the mean, where each quantile begins."""
 
+
+class Part(NamedTuple):
+    """An average of errors: its rate, and its part in the scale of errors."""
+
+    rate: float
+    part: float
+
+
+EXCESS: Final = Part(0.2, 0.6)
+"""Of errors upwards."""
+
+ERROR: Final = Part(0.5, 0.33)
+"""Of all."""
+
+SPREAD_PART: Final = 0.8
+"""Of the experts' disagreement in the scale of errors."""
+
+MEAN_PART: Final = 0.03
+"""Of the mean in the scale of errors."""
+
 STEPS: Final = (0.01, 0.04, 0.08)
 """By how many error scales a quantile's multiple moves when it was wrong, times how surprising that was."""
 
+MOST_IMPORTANT: Final = 2.0
+"""A period counts for a quantile as its tokens stand to the slow average, from 1 to this."""
+
+FLOORS: Final = (-1.0, 0.0, 0.0)
+"""Least multiples: whoever is off for a thousand periods must not need a hundred to be believed again."""
+
 IDLE: Final = 0.1
-"""A tenant whose mean is below this share of its slow average is idle; quantiles of idle and busy periods are tracked apart."""
+"""A tenant whose last value is at most this share of its slow average is idle, else busy: who is off and who is on needs other
+experts and other quantiles, so that both are learned apart. Switches are 3 % of the periods and 30 % of the error."""
 
 SYSTEM: Final = 3
 """So many tenants that were busy don't all stop in one period: when none has demand then, the telemetry was away."""
