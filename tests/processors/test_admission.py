@@ -310,6 +310,49 @@ def test_a_dedicated_tenants_retry_waits_for_its_own_refill_and_for_what_is_idle
     assert admission.admit(1_500, "dora", "d", 550, 0) == Admitted()
 
 
+def test_a_dedicated_tenants_full_share_does_not_flow_over_into_what_it_waits_for():
+    dora = limits(Tier.DEDICATED, (900, None, 900))
+    admission = pool(dora=dora, sam=SPOT)
+    assert admission.admit(1_000, "sam", "s", 100, 0) == Admitted()
+    assert admission.admit(1_000, "dora", "d0", 10, 0) == Admitted()
+    assert admission.admit(1_000, "dora", "d1", 950, 0) == Refused(THROUGHPUT, POOL, 1_000, 110, 950, 500, never=False)
+    assert isinstance(admission.admit(1_499, "dora", "d1", 950, 0), Refused)
+    assert admission.admit(1_500, "dora", "d1", 950, 0) == Admitted()
+
+
+def test_a_share_that_is_full_sooner_than_foretold_flows_over_once():
+    admission = pool(gus=reserved(Tier.GUARANTEED, 60, 60), sam=SPOT)
+    for name in ("s0", "s1"):
+        assert admission.admit(1_000, "sam", name, 500, 0) == Admitted()
+        assert admission.settle(1_000, name, 500, 0) == Settled("sam", 0, 0)
+    assert admission.admit(1_000, "gus", "g", 300, 0) == Admitted()  # full again at 1,500 by refill alone
+    assert admission.settle(1_000, "g", 0, 0) == Settled("gus", 300, 0)
+    assert admission.admit(1_500, "sam", "s2", 501, 0).dimension is THROUGHPUT
+    assert admission.idle(THROUGHPUT) == 500
+
+
+def test_an_overrun_is_borrowed_too_as_far_as_that_goes():
+    admission = pool(tenant=limits(Tier.SPOT, throughput=(100, 50, 0)))
+    admission.admit(0, "tenant", "a", 10, 0)
+    assert admission.settle(0, "a", 150, 0) == Settled("tenant", 0, 140)
+    assert admission.admit(1_000, "tenant", "b", 150, 0) == Admitted()  # both are repaid in the same second
+
+
+def test_nothing_is_stopped_for_an_elastic_tenant_where_all_that_could_be_is_one_too_few():
+    ella = limits(Tier.ELASTIC, (1_000, None, 0), (100, None, 0), (10, None, 0))
+    admission = pool(ella=ella, sam=SPOT, pam=PREEMPTIBLE)
+    for number in range(9):
+        assert admission.admit(0, "sam", f"s{number}", 1, 0) == Admitted()
+    assert admission.admit(0, "pam", "p", 1, 0) == Admitted()
+    kept = limits(Tier.ELASTIC, (1_000, None, 0), (100, None, 0), (10, None, 2))
+    assert admission.set_limits(1, {"ella": kept, "sam": SPOT, "pam": PREEMPTIBLE}, POOL_SIZE) is None
+    assert admission.admit(1, "ella", "e0", 1, 0).whose is POOL  # it has no blocks kept, so nothing is stopped
+    kept = limits(Tier.ELASTIC, (1_000, None, 0), (100, None, 50), (10, None, 2))
+    assert admission.set_limits(2, {"ella": kept, "sam": SPOT, "pam": PREEMPTIBLE}, POOL_SIZE) is None
+    assert admission.admit(2, "ella", "e0", 1, 0) == Admitted(("p",))
+    assert admission.admit(2, "ella", "e1", 1, 0).dimension is CONCURRENCY
+
+
 def test_a_tenant_without_limits_starts_nothing_and_is_forgotten_when_its_requests_have_ended():
     admission = pool(tenant=SPOT)
     admission.admit(0, "tenant", "a", 10, 0)
