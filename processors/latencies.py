@@ -3,8 +3,8 @@
 Entry i says that tenant `owner[i]` had `number[i]` requests in bucket `bucket[i]` of processors/histogram.py, as the journal's
 records have them. Merging is addition, so the order of meters and ticks changes nothing.
 
-100,000 tenants with 20 buckets each are 2,000,000 entries: 48 MB, merged from records in 0.3 s, and a quantile of all of them takes
-0.1 s (tests/processors/test_latencies.py holds it against `Histogram.quantile`).
+100,000 tenants with 20 buckets each are 2,000,000 entries: 48 MB. Merging as many takes 0.6 s and 140 MB for a moment, a quantile
+of all tenants 35 ms and 32 MB.
 """
 
 from collections.abc import Sequence

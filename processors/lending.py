@@ -2,7 +2,7 @@
 
 Priority is the tier, then the weight: a number from 0 (lowest) up, the same for tenants of the same tier and weight. Nobody pays
 for a tenant of its own priority or a lower one. Within a priority everybody takes part in proportion (Hamilton shares), ties to the
-smaller row. Everything here is sorting and running sums: 100,000 tenants, all of different priority, take 0.1 s and 20 MB.
+smaller row. Everything here is sorting and running sums: 100,000 tenants, all of different priority, take 60 ms and 20 MB.
 """
 
 from typing import NamedTuple
