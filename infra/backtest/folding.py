@@ -1,0 +1,173 @@
+"""Folds the journal again under each variant, each in a process of its own.
+
+A process decodes and folds the whole partition, other pools of it included: they share its clock and its meters' marks.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from infra.backtest.journal import Journal
+from infra.backtest.latencies import Cell, Kept
+from infra.backtest.measures import Period, Tally
+from infra.backtest.variants import Variant
+from processors.broken import BrokenJournalError
+from processors.engine import facts_of
+from processors.state import PartitionState
+from schemas.fact import Fact
+from schemas.journal import AdmissionSums, LatencySums
+from schemas.model import Event
+from streams.errors import BadInput
+from streams.replay import FETCH_RECORDS, ReplayError, record_at
+
+Progress = Callable[[int, int, int], None]
+"""Called with the variant's place, journal records read, journal records in all."""
+
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a variant came to; tokens, nanocredits. See `Tally`."""
+
+    variant: Variant
+    rows: list[Period]
+    demand: dict[str, int]
+    served: dict[str, int]
+    refused_tokens: int
+    refusals: int
+    refused: dict[str, str]
+    budget: int
+    charged: int
+    latencies: dict[Cell, Kept]
+    digest: str
+    records: int
+
+
+def facts_under(state: PartitionState, record: Event, offset: int, variant: Variant, pool: str) -> Iterator[Fact]:
+    """The facts of one journal record as it is in a variant; each is recorded in the state before it is given out."""
+    return facts_of(state, variant.changed(record, pool), offset)
+
+
+def fold_variant(journal: Journal, variant: Variant, pool: str, progress: Callable[[int, int], None]) -> Outcome:
+    """Fold a journal as it is in a variant.
+
+    Raises:
+        BadInput: a version of the pool can't have the variant's settings.
+        ReplayError: the journal can't be read, or is broken.
+    """
+    state, tally, read = PartitionState(), Tally(pool), 0
+    with journal.opened() as (name, length, records):
+        for offset, data in records:
+            record = record_at(data, offset, name)
+            if isinstance(record, (LatencySums, AdmissionSums)):
+                tally.reported(state, record)
+            try:
+                for fact in facts_under(state, record, offset, variant, pool):
+                    if fact.pool == pool:
+                        tally.take(state, fact)
+            except BrokenJournalError as error:
+                raise ReplayError(f"{name}, offset {offset}: {error}") from error
+            read += 1
+            if read % FETCH_RECORDS == 0:
+                progress(read, length)
+        progress(length, length)
+    tally.finish()
+    budgets = tally.budgets.values()
+    return Outcome(
+        variant,
+        tally.rows,
+        tally.demand,
+        tally.served,
+        tally.refused_tokens,
+        tally.refusals,
+        tally.refused,
+        sum(each.amount for each in budgets),
+        sum(each.charged for each in budgets),
+        tally.latencies.cells,
+        tally.digest(),
+        read,
+    )
+
+
+def fold_all(
+    journal: Journal, tried: Sequence[Variant], pool: str, progress: Progress, processes: int | None = None
+) -> list[Outcome]:
+    """Fold all variants, the recorded one first, side by side.
+
+    Args:
+        journal: the pool's partition.
+        tried: the first changes nothing.
+        pool: which is measured.
+        progress: told now and then how far each is.
+        processes: how many at once; None: as many as there are processors, and no more than variants.
+
+    Raises:
+        BadInput: no period of the pool closed, or a variant's settings would be refused.
+        ReplayError: the journal can't be read, or is broken.
+    """
+    # Spawned, not forked: Kafka's client has threads, and a fork would copy its locks as they stand.
+    context = multiprocessing.get_context("spawn")
+    steps: Any = context.Queue()
+    stop: Any = context.Event()
+    workers = min(processes or os.cpu_count() or 1, len(tried))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(steps, stop)) as pool_of_workers:
+        futures = [pool_of_workers.submit(_fold, journal, variant, pool, place) for place, variant in enumerate(tried)]
+        try:
+            _follow(futures, steps, progress)
+            outcomes = [future.result() for future in futures]
+        finally:
+            stop.set()  # where one failed, or the user had enough, the others need not read to the end
+            pool_of_workers.shutdown(cancel_futures=True)
+    return _checked(outcomes, pool)
+
+
+def _checked(outcomes: list[Outcome], pool: str) -> list[Outcome]:
+    recorded = outcomes[0]
+    if not recorded.rows:
+        raise BadInput(f"no period of pool {pool!r} has closed yet in the journal: there is nothing to compare")
+    for outcome in outcomes[1:]:
+        for command, why in outcome.refused.items():
+            if command not in recorded.refused:
+                raise BadInput(f"{outcome.variant.name}: pool {pool!r}, version {command!r}, would be refused: {why}")
+    return outcomes
+
+
+def _follow(futures: list[Future[Outcome]], steps: Any, progress: Progress) -> None:
+    """Tell progress until all are done or one has failed."""
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=POLL_S)
+        while True:
+            try:
+                progress(*steps.get_nowait())
+            except queue.Empty:
+                break
+        if any(future.exception() is not None for future in done):
+            return
+
+
+_steps: Any = None
+"""Of a worker process: where it tells how far it is."""
+_stop: Any = None
+"""Of a worker process: set when nobody wants to know any more."""
+
+
+def _begin(steps: Any, stop: Any) -> None:
+    global _steps, _stop
+    _steps, _stop = steps, stop
+
+
+def _fold(journal: Journal, variant: Variant, pool: str, place: int) -> Outcome:
+    def progress(read: int, length: int) -> None:
+        if _stop.is_set():
+            raise ReplayError("stopped")
+        _steps.put((place, read, length))
+
+    return fold_variant(journal, variant, pool, progress)

@@ -1,0 +1,123 @@
+"""Variants: a pool's settings with some of them changed, in every version of the pool that the journal holds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from schemas.model import Event
+from schemas.published import Policy, PoolCommand
+from streams.building import InvalidEvent, validated
+from streams.errors import BadInput
+
+RECORDED = "as recorded"
+"""The variant that changes nothing: what happened."""
+
+FIXED: Mapping[str, str] = MappingProxyType(
+    {
+        "type": "it is no setting",
+        "id": "it is no setting",
+        "pool": "--pool says which is tried",
+        "period_s": "the journal's periods are numbered by it",
+        "burst": "only gateways act by it, and none is folded",
+    }
+)
+"""Fields of a pool that can't be set here, and why."""
+
+REPLICA = ("replicas", "replica_tokens_per_s", "replica_kv_blocks", "replica_concurrency")
+"""Given together or not at all."""
+
+SETTINGS = tuple(name for name in PoolCommand.model_fields if name not in FIXED)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Settings that hold in place of the recorded ones, as they were written: JSON values by the name of a pool's field."""
+
+    name: str = RECORDED
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def changed(self, record: Event, pool: str) -> Event:
+        """A journal record as it is in this variant: a version of the pool has the variant's settings, all else stands.
+
+        Raises:
+            BadInput: this version of the pool can't have them.
+        """
+        if not self.settings or not isinstance(record, PoolCommand) or record.pool != pool:
+            return record
+        try:
+            return validated(PoolCommand, {**record.model_dump(mode="json"), **self.settings})
+        except InvalidEvent as wrong:
+            raise BadInput(f"{self.name}: pool {pool!r}, version {record.id!r}, can't have it: {wrong}") from wrong
+
+
+def variants(policies: Iterable[str], sets: Iterable[str]) -> list[Variant]:
+    """What was asked for, what happened first.
+
+    Args:
+        policies: names of policies; each is tried.
+        sets: `name=value`, or several with commas, which hold together; each text is tried, with every policy if there are any.
+
+    Raises:
+        BadInput: there is no such policy or setting, a value is out of range, or nothing is to be tried.
+    """
+    by_policy = [{"policy": _known(policy)} for policy in dict.fromkeys(policies)]
+    by_set = [_settings(text) for text in dict.fromkeys(sets)]
+    if not by_policy and not by_set:
+        raise BadInput("what shall be tried? --policy NAME, or --set name=value; both may be repeated")
+    tried = [{**policy, **said} for policy, said in itertools.product(by_policy or [{}], by_set or [{}])]
+    return [Variant(), *(Variant(_name(settings), settings) for settings in tried)]
+
+
+def _name(settings: Mapping[str, Any]) -> str:
+    others = [f"{name}={_text(value)}" for name, value in settings.items() if name != "policy"]
+    return " ".join([*([str(settings["policy"])] if "policy" in settings else []), *others])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _known(policy: str) -> str:
+    if policy not in set(Policy):
+        raise BadInput(f"--policy {policy}: known are {', '.join(Policy)}")
+    return policy
+
+
+def _settings(text: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for each in text.split(","):
+        name, equals, value = (part.strip() for part in each.partition("="))
+        if not equals or not name or not value:
+            raise BadInput(f"--set {text}: name=value is expected, or several with commas")
+        if name in FIXED:
+            raise BadInput(f"--set {name}: can't be set here: {FIXED[name]}")
+        if name not in SETTINGS:
+            raise BadInput(f"--set {name}: no setting of a pool; known are {', '.join(SETTINGS)}")
+        if name in settings:
+            raise BadInput(f"--set {text}: {name} stands twice")
+        settings[name] = _known(value) if name == "policy" else _value(value)
+    _check(text, settings)
+    return settings
+
+
+def _value(text: str) -> Any:
+    """A JSON number, true, false or null; else the text."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return found if found is None or isinstance(found, (bool, int, float)) else text
+
+
+def _check(text: str, settings: Mapping[str, Any]) -> None:
+    """Each value by itself; whether they suit the pool is seen when its versions are read."""
+    shared = dict.fromkeys(REPLICA, 1) if any(name in settings and settings[name] is not None for name in REPLICA) else {}
+    try:
+        validated(PoolCommand, {"id": "-", "pool": "-", "capacity": 0, **shared, **settings})
+    except InvalidEvent as wrong:
+        raise BadInput(f"--set {text}: {wrong}") from wrong
