@@ -82,9 +82,12 @@ class Tenant:
         self.borrowed = max(0, self.borrowed - borrowed)
 
     def overrun(self, amount: int) -> None:
-        """Charge what was used without being reserved: of its right, then borrowed, then of its right in advance."""
+        """Charge what was used without being reserved: of its right, then borrowed, then of its right in advance.
+
+        A tenant without a rate of its own has nothing to repay it from: only the pool pays then, as for what `grant` forgives.
+        """
         if not self.nominal_rate:
-            self.spend(0, amount)
+            self.borrowed += amount if self.borrow_rate else 0
             return
         beyond = max(0, amount - max(0, self.nominal_depth - self.nominal_used))
         room = 0 if self.borrow_rate is None else max(0, self.borrow_depth - self.borrowed)

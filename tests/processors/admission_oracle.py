@@ -220,7 +220,7 @@ class Oracle:
         self.draw(member, excess)
         nominal, borrowing, _ = member.quota(THROUGHPUT)
         if not nominal:
-            member.borrowed += excess if borrowing is not None else 0
+            member.borrowed += excess if borrowing else 0
             return
         by_right = min(excess, max(Fraction(0), self.burst(nominal) - member.right_used))
         borrowed = min(excess - by_right, max(Fraction(0), self.burst(borrowing or 0) - member.borrowed))

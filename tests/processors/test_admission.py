@@ -331,6 +331,23 @@ def test_a_share_that_is_full_sooner_than_foretold_flows_over_once():
     assert admission.idle(THROUGHPUT) == 500
 
 
+@pytest.mark.parametrize("ticks", [0, 1, 2])
+def test_an_overrun_that_no_refill_could_repay_is_the_pools_alone(ticks):
+    """The same whether or not ticks pass between: a tenant that lost its limits, overran, and has new ones owes nothing."""
+    own = limits(Tier.SPOT, throughput=(0, 100, 0))
+    admission = pool(tenant=own)
+    assert admission.admit(0, "tenant", "a", 10, 0) == Admitted()
+    assert admission.admit(0, "tenant", "b", 10, 0) == Admitted()
+    assert admission.set_limits(1_000, {}, POOL_SIZE) is None
+    assert admission.settle(1_000, "a", 60, 0) == Settled("tenant", 0, 50)
+    assert admission.idle(THROUGHPUT) == 950
+    for _ in range(ticks):
+        assert admission.set_limits(1_000, {}, POOL_SIZE) is None
+    assert admission.set_limits(1_000, {"tenant": own}, POOL_SIZE) is None
+    assert admission.used("tenant") == Used(0, 1, 1)
+    assert admission.admit(1_000, "tenant", "c", 100, 0) == Admitted()
+
+
 def test_an_overrun_is_borrowed_too_as_far_as_that_goes():
     admission = pool(tenant=limits(Tier.SPOT, throughput=(100, 50, 0)))
     admission.admit(0, "tenant", "a", 10, 0)

@@ -108,6 +108,7 @@ class AdmissionAgainstOracle(RuleBasedStateMachine):
     def ask(self, gap, data, tokens, times):
         name = data.draw(st.sampled_from(sorted(self.limits)))
         self.now += gap
+        self._a_higher_limit_admits_no_less(name, tokens)
         for _ in range(times):
             self.number += 1
             self._ask(name, f"r{self.number}", tokens)
@@ -127,7 +128,6 @@ class AdmissionAgainstOracle(RuleBasedStateMachine):
                 self._ask(name, f"r{self.number}", tokens)
 
     def _ask(self, name, request, tokens):
-        self._a_higher_limit_admits_no_less(name, tokens)
         before = copy.deepcopy(self.admission)
         found = self.admission.admit(self.now, name, request, tokens // 3, tokens - tokens // 3)
         said = self.oracle.admit(self.now, name, request, tokens)
@@ -258,6 +258,6 @@ class AdmissionAgainstOracle(RuleBasedStateMachine):
         assert admission._tokens.rate == self.capacity.throughput * 1_000_000
 
 
-EXAMPLES = int(os.environ.get("BOURSE_ADMISSION_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("BOURSE_ADMISSION_EXAMPLES", "50"))
 TestAdmissionAgainstOracle = AdmissionAgainstOracle.TestCase
 TestAdmissionAgainstOracle.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
