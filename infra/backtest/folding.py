@@ -125,10 +125,15 @@ def fold_all(
         finally:
             stop.set()  # where one failed, or the user had enough, the others need not read to the end
             pool_of_workers.shutdown(cancel_futures=True)
-    return _checked(outcomes, pool)
+    return checked(outcomes, pool)
 
 
-def _checked(outcomes: list[Outcome], pool: str) -> list[Outcome]:
+def checked(outcomes: list[Outcome], pool: str) -> list[Outcome]:
+    """Outcomes that can be compared, the recorded one first.
+
+    Raises:
+        BadInput: no period of the pool closed, or a variant's settings were refused.
+    """
     recorded = outcomes[0]
     if not recorded.rows:
         raise BadInput(f"no period of pool {pool!r} has closed yet in the journal: there is nothing to compare")

@@ -12,7 +12,7 @@ from journal_world import World, of_kind, pool, profile, usage
 from simulation import POOLS, Simulation
 
 from infra.backtest.figures import figures
-from infra.backtest.folding import Outcome, fold_all, fold_variant
+from infra.backtest.folding import Outcome, checked, fold_all, fold_variant
 from infra.backtest.journal import KeptJournal, pools_in
 from infra.backtest.latencies import Kept, attained
 from infra.backtest.measures import jain
@@ -232,11 +232,11 @@ def test_settings_that_a_version_of_the_pool_cannot_have_are_refused() -> None:
     with pytest.raises(BadInput, match=r"missing, but replicas is 2"):
         folded(world, variants([], ["replicas=2"])[1])
     with pytest.raises(BadInput, match=r"would be refused: capacity: .* can cost"):
-        fold_all(kept(world), variants([], ["capacity=9007199254740992,reserve_price=9007199254740992"]), "llm", NOBODY)
+        checked([folded(world, each) for each in variants([], ["capacity=9007199254740992,reserve_price=9007199254740992"])], "llm")
     empty = World()
     empty.take(pool())
     with pytest.raises(BadInput, match="no period of pool 'llm' has closed"):
-        fold_all(kept(empty), variants(["seed"], []), "llm", NOBODY)
+        checked([folded(empty, each) for each in variants(["seed"], [])], "llm")
 
 
 @pytest.mark.parametrize(
