@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.asking import patiently
+
 TIMEOUT_S = 30.0
 
 
@@ -33,7 +35,7 @@ def look_back(client: dict[str, str], topic: str, partition: int, offset: int, s
         }
     )
     try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+        low, high = patiently(lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S))
         end = min(offset, high)
         if end <= low:
             return offset

@@ -19,6 +19,7 @@ from processors.state import PartitionState
 from schemas.fact import Fact
 from schemas.facts import PeriodClosed
 from schemas.model import Event
+from streams.asking import patiently
 from streams.codecs import UnreadableRecord, decode, encode
 
 FETCH_RECORDS = 2_000
@@ -218,7 +219,8 @@ class Recorded:
         self._consumer = Consumer({**config, "group.id": "bourse-replay", "enable.auto.commit": False})
         self.name = f"{topic}/{partition}"
         try:
-            low, self._end = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SILENCE_S)
+            place = TopicPartition(topic, partition)
+            low, self._end = patiently(lambda: self._consumer.get_watermark_offsets(place, timeout=SILENCE_S))
         except KafkaException as error:
             self._consumer.close()
             raise ReplayError(f"{self.name}: {error.args[0].str()}") from error

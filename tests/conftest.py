@@ -5,6 +5,7 @@ Where a Docker daemon answers they run in containers, elsewhere embedded. Either
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from infra.broker import LARGEST_MESSAGE_BYTES, wait_for_broker
 from infra.embedded import EmbeddedBroker, EmbeddedClickHouse, clickhouse_answers
 from infra.processes import free_port
 
-# Timing belongs in tests/benchmarks: an example that a busy machine made slow has not failed.
-hypothesis.settings.register_profile("bourse", deadline=None)
+# Timing belongs in tests/benchmarks: an example that a busy machine made slow has not failed. The same examples each time, so that
+# a change is judged by what it changed; BOURSE_FUZZ=1 looks for new ones.
+hypothesis.settings.register_profile("bourse", deadline=None, derandomize="BOURSE_FUZZ" not in os.environ)
 hypothesis.settings.load_profile("bourse")
 
 ON_STORES = {"dashboards", "e2e", "infra", "streams"}

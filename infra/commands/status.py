@@ -18,6 +18,7 @@ from infra.embedded import clickhouse_answers, get
 from infra.lag import lags
 from infra.run_state import Desired, Seen, supervisor
 from infra.supervised import State
+from streams.asking import patiently
 from streams.settings import Settings
 
 ANSWER_S = 3.0
@@ -71,7 +72,7 @@ def _processes(settings: Settings, *, supervised: bool) -> list[dict[str, Any]]:
 
 def _lags(settings: Settings) -> dict[str, int]:
     try:
-        return lags(settings)
+        return patiently(lambda: lags(settings))
     except KafkaException:  # it went between two questions; that it is down is told elsewhere
         return {}
 
