@@ -6,7 +6,7 @@ import numpy as np
 
 from processors.forecast import profile
 from processors.forecast.calendar import DAY_S
-from processors.forecast.settings import AVERAGES, MIDDLE_STEP, PEAK_LOSS, SLOW, TRENDS
+from processors.forecast.settings import AVERAGES, JUMP, MIDDLE_STEP, PEAK_LOSS, SLOW, TRENDS
 from processors.forecast.state import EXPERTS, Columns, Floats, Mask
 
 
@@ -27,7 +27,8 @@ class Moment:
 
 def forecasts(tenants: Columns, moment: Moment) -> Floats:
     """Tokens in the period, shape (experts, tenants), in the order of EXPERTS; finite and at least 0."""
-    last, peak = tenants["last"], tenants["peak"]
+    last = tenants["last"]
+    cap = np.maximum(tenants["peak"], JUMP * last)
     values = np.empty((len(EXPERTS), len(last)))
     rows = iter(values)
     next(rows)[:] = last
@@ -40,7 +41,7 @@ def forecasts(tenants: Columns, moment: Moment) -> Floats:
     next(rows)[:] = tenants["middle"]
     for seasonal in (*_daily(tenants, moment), *_weekly(tenants, moment)):
         # A fading tenant over what it used to be gives ratios without bound, and changes from a height that is gone.
-        np.minimum(np.maximum(seasonal, 0.0), peak, out=next(rows))
+        np.minimum(np.maximum(seasonal, 0.0), cap, out=next(rows))
     return values
 
 

@@ -1,6 +1,6 @@
 """The forecaster's settings. All were chosen on the first half of one production trace (spec/forecast.md), never on its second.
 
-Neighbouring values give nearly the same error: halving or doubling any one of them changes it by less than 2 %.
+Neighbouring values give nearly the same error: halving or doubling any one of them changes it by less than 5 %.
 """
 
 from typing import Final, NamedTuple
@@ -20,8 +20,11 @@ MIDDLE_STEP: Final = 0.1
 SLOW: Final = 0.02
 """Rate at which scales of errors that only normalise are averaged."""
 
-PEAK_LOSS: Final = 0.1
+PEAK_LOSS: Final = 0.02
 """Share that the decaying maximum loses a day. A tenant that fades to nothing is not forecast at its former height for ever."""
+
+JUMP: Final = 2.0
+"""Seasonal experts are capped by the decaying maximum, or so many times the last value: a young tenant has no maximum yet."""
 
 DAY_SHARE: Final = 0.5
 """Share of the newest day in the profile of a day; of the newest week in that of a week."""
