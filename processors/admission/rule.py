@@ -18,8 +18,8 @@ is spent first and what it borrows beside it (so borrowing never delays its righ
 Stopping makes space; tokens that were spent are not unspent by it, but refill pays within milliseconds.
 
 On a busy machine of 2 cores a decision takes 2.6 to 3.5 µs where all fit and 6.5 to 8.5 µs in overload, where half are refused with
-a time to retry; a settlement 6.5 to 9 µs. All are O(log tenants) at most. 100,000 tenants hold 57 MiB beside their limits, a million
-requests in flight 350 MiB with their ids (tests/benchmarks/bench_admission.py).
+a time to retry; a settlement 6.5 to 9 µs. All are O(log tenants) at most. 100,000 tenants hold 57 MiB beside their limits, a
+million requests in flight 350 MiB with their ids (tests/benchmarks/bench_admission.py).
 """
 
 from collections.abc import Mapping
