@@ -1,4 +1,4 @@
-"""Answers that Kafka gives for a moment only. A real broker gives them when it likes, not when a test would: they are acted here."""
+"""Answers that Kafka gives for a moment only. A real broker gives them when it likes, so they are acted here."""
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
