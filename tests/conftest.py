@@ -27,6 +27,7 @@ ON_STORES = {"dashboards", "e2e", "infra", "streams"}
 """Folders whose tests start brokers, stores and whole systems, or wait for them."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under `pytest -n 2` one process takes all of these, so that there is one broker and never two systems at once."""
     for item in items:
