@@ -36,7 +36,7 @@ demo: install
 
 # Two at a time: one runs what needs brokers and stores, the other what needs only a processor (tests/conftest.py).
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

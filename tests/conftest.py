@@ -9,10 +9,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.broker import LARGEST_MESSAGE_BYTES, wait_for_broker
 from infra.embedded import EmbeddedBroker, EmbeddedClickHouse, clickhouse_answers
@@ -27,12 +28,17 @@ ON_STORES = {"dashboards", "e2e", "infra", "streams"}
 """Folders whose tests start brokers, stores and whole systems, or wait for them."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class OneSystemAtATime(LoadScopeScheduling):
     """Under `pytest -n 2` one process takes all of these, so that there is one broker and never two systems at once."""
-    for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] in ON_STORES:
-            item.add_marker(pytest.mark.xdist_group("stores"))
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "stores" if path.split("/")[1] in ON_STORES else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneSystemAtATime:
+    return OneSystemAtATime(config, log)
 
 
 KAFKA_IMAGE = "apache/kafka:4.3.0"
