@@ -19,17 +19,17 @@ class Mixed:
     """The experts of one period, weighted.
 
     Attributes:
-        forecasts: tokens, shape (experts, tenants).
         idle: whose weights are those of idle tenants.
         weights: shape (experts, tenants), each tenant's sum 1.
         mean: tokens.
-        spread: the weighted mean distance of the experts from it: how much they disagree.
+        away: the experts' forecasts less the mean, shape (experts, tenants).
+        spread: the weighted mean distance of the experts from the mean: how much they disagree.
     """
 
-    forecasts: Floats
     idle: Mask
     weights: Floats
     mean: Floats
+    away: Floats
     spread: Floats
 
 
@@ -38,19 +38,24 @@ def mix(tenants: Columns, forecasts: Floats) -> Mixed:
     idle = tenants["last"] <= IDLE * tenants["averages"][SLOW_AVERAGE]
     weights = np.where(idle, tenants["idle_weights"], tenants["busy_weights"])
     mean = _sum_rows(weights * forecasts)
-    return Mixed(forecasts, idle, weights, mean, _sum_rows(weights * np.abs(forecasts - mean)))
+    away = forecasts - mean
+    return Mixed(idle, weights, mean, away, _sum_rows(weights * np.abs(away)))
 
 
 def learn(tenants: Columns, mixed: Mixed, tokens: Floats, observed: Mask) -> None:
     """Moves the weights towards the experts that were on the right side. Tenants that were not observed stay as they are."""
-    slow, mean, spread = tenants["spread"], mixed.mean, mixed.spread
+    slow, spread = tenants["spread"], mixed.spread
     scale = slow + np.maximum(SLOW, 1.0 / (tenants["seen"] + 1.0)) * (spread - slow)
-    side = np.clip((mean - tokens) / np.maximum(NEAR * spread, TINY), -1.0, 1.0)
-    loss = np.clip(side * (mixed.forecasts - mean) / np.maximum(scale, TINY), -1.0, 1.0)
-    moved = mixed.weights * (1.0 - RATE * loss)
-    moved = (1.0 - SHARE) * (moved / _sum_rows(moved)) + SHARE * FIRST_WEIGHTS[:, None]
-    np.copyto(tenants["idle_weights"], moved, where=observed & mixed.idle)
-    np.copyto(tenants["busy_weights"], moved, where=observed & ~mixed.idle)
+    side = np.clip((mixed.mean - tokens) / np.maximum(NEAR * spread, TINY), -1.0, 1.0)
+    moved = np.clip(mixed.away * (side / np.maximum(scale, TINY)), -1.0, 1.0)  # the losses; in place from here on
+    moved *= -RATE
+    moved += 1.0
+    moved *= mixed.weights
+    moved *= (1.0 - SHARE) / _sum_rows(moved)
+    moved += SHARE * FIRST_WEIGHTS[:, None]
+    for weights, concerned in (("idle_weights", observed & mixed.idle), ("busy_weights", observed & ~mixed.idle)):
+        if concerned.any():
+            np.copyto(tenants[weights], moved, where=concerned)
     np.copyto(slow, scale, where=observed)
 
 

@@ -2,8 +2,7 @@
 
 The scale says how wrong the mean may be now: recent errors, those upwards, how much the experts disagree, and the mean itself. Its
 multiple rises by step x level when the tokens were above the quantile, and falls by step x (1 - level) when not, so that in the
-long run the tokens are above it in a share 1 - level of the periods, whatever their distribution (Gibbs and Candès 2021), or a
-little less often, as periods of high demand count more.
+long run the tokens are above it in a share 1 - level of the periods, whatever their distribution (Gibbs and Candès 2021).
 """
 
 from itertools import pairwise
@@ -17,11 +16,8 @@ from processors.forecast.settings import (
     FLOORS,
     LEVELS,
     MEAN_PART,
-    MOST_IMPORTANT,
-    SLOW_AVERAGE,
     SPREAD_PART,
     STEPS,
-    TINY,
 )
 from processors.forecast.state import Columns, Floats, Mask
 
@@ -43,12 +39,9 @@ def _scale(tenants: Columns, mixed: Mixed, mean: Floats) -> Floats:
 
 def learn(tenants: Columns, mean: Floats, values: Floats, tokens: Floats, concerned: tuple[Mask, Mask]) -> None:
     """Moves the multiples and the scales of those concerned: observed and idle, observed and busy."""
-    # A period of high demand counts more: what matters is the share of the demand that a quantile covers.
-    usual = np.maximum(tenants["averages"][SLOW_AVERAGE], TINY)
-    importance = np.clip(tokens / usual, 1.0, MOST_IMPORTANT)
     for multiples, moving in zip(("idle_multiples", "busy_multiples"), concerned, strict=True):
         for row, value, level, step, floor in zip(tenants[multiples], values, LEVELS, STEPS, FLOORS, strict=True):
-            moved = row + step * importance * np.where(tokens > value, level, level - 1.0)
+            moved = row + step * np.where(tokens > value, level, level - 1.0)
             np.copyto(row, np.maximum(moved, floor), where=moving)
     warm = 1.0 / (tenants["seen"] + 1.0)
     observed = concerned[0] | concerned[1]

@@ -63,23 +63,20 @@ class Part(NamedTuple):
     part: float
 
 
-EXCESS: Final = Part(0.2, 0.6)
+EXCESS: Final = Part(0.2, 0.4)
 """Of errors upwards."""
 
-ERROR: Final = Part(0.5, 0.33)
+ERROR: Final = Part(0.5, 0.3)
 """Of all."""
 
-SPREAD_PART: Final = 0.8
+SPREAD_PART: Final = 1.0
 """Of the experts' disagreement in the scale of errors."""
 
 MEAN_PART: Final = 0.03
 """Of the mean in the scale of errors."""
 
-STEPS: Final = (0.01, 0.04, 0.08)
+STEPS: Final = (0.01, 0.03, 0.08)
 """By how many error scales a quantile's multiple moves when it was wrong, times how surprising that was."""
-
-MOST_IMPORTANT: Final = 2.0
-"""A period counts for a quantile as its tokens stand to the slow average, from 1 to this."""
 
 FLOORS: Final = (-1.0, 0.0, 0.0)
 """Least multiples: whoever is off for a thousand periods must not need a hundred to be believed again."""

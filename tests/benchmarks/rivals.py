@@ -1,4 +1,4 @@
-"""Other order books of PyPI, each in an environment of its own, kept in bench-results for the next run."""
+"""Other order books and forecasters of PyPI, each in an environment of its own, kept in bench-results for the next run."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def measure(rival: Rival, stream: list[Row]) -> Measured:
     Raises:
         UnavailableError: no interpreter, or the package can't be installed.
     """
-    python = _environment(rival)
+    python = environment(rival)
     with tempfile.TemporaryDirectory() as folder:
         asked, told = Path(folder, "stream"), Path(folder, "trades")
         asked.write_bytes(array("q", (number for row in stream for number in row)).tobytes())
@@ -78,7 +78,7 @@ def measure(rival: Rival, stream: list[Row]) -> Measured:
     return Measured(float(ran.stdout), list(zip(*(iter(trades),) * 4, strict=True)))
 
 
-def _environment(rival: Rival) -> Path:
+def environment(rival: Rival) -> Path:
     """The interpreter that has it. What is asked for and what is there: `ready` in the environment, written last."""
     home = _ENVIRONMENTS / f"{rival.name}-{rival.version}"
     python, ready = home / "bin" / "python", home / "ready"

@@ -11,7 +11,7 @@ HOLT = [(0.9, 0.3, 0.9), (0.5, 0.1, 0.9)]
 EXPERTS = 18
 FIRST = [0.4] + [(1 - 0.4) / 17] * 17
 TAUS = [0.5, 0.9, 0.99]
-MOVES = [0.01, 0.04, 0.08]
+MOVES = [0.01, 0.03, 0.08]
 LEAST = [-1.0, 0.0, 0.0]
 DAY = 86_400
 
@@ -86,7 +86,7 @@ class Tenant:
         mixed = weighted(weights, experts)
         spread = weighted(weights, [abs(value - mixed) for value in experts])
         mean = mixed if self.seen else newcomer
-        scale = 0.6 * self.excess + 0.33 * self.error + 0.8 * spread + 0.03 * mean if self.seen else mean
+        scale = 0.4 * self.excess + 0.3 * self.error + 1.0 * spread + 0.03 * mean if self.seen else mean
         quantiles = []
         for multiple in self.multiples[idle]:
             quantiles.append(max([mean + multiple * scale, 0.0, *quantiles[-1:]]))
@@ -105,10 +105,9 @@ class Tenant:
         self.weights[idle] = [
             (1.0 - 0.0005) * (weight / total) + 0.0005 * first for weight, first in zip(moved, FIRST, strict=True)
         ]
-        importance = min(max(tokens / max(self.averages[4], 1e-9), 1.0), 2.0)
         for number, (tau, move, least) in enumerate(zip(TAUS, MOVES, LEAST, strict=True)):
             by = tau if tokens > quantiles[number] else tau - 1.0
-            self.multiples[idle][number] = max(self.multiples[idle][number] + move * importance * by, least)
+            self.multiples[idle][number] = max(self.multiples[idle][number] + move * by, least)
         self.excess += max(0.2, warm) * (max(tokens - mean, 0.0) - self.excess)
         self.error += max(0.5, warm) * (abs(tokens - mean) - self.error)
         self.averages = [average + max(rate, warm) * (tokens - average) for average, rate in zip(self.averages, RATES, strict=True)]
