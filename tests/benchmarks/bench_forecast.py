@@ -1,10 +1,10 @@
 """Forecasting: time, memory and error, against gradient-boosted trees (LightGBM) that are refitted every day.
 
-Run alone: `python tests/benchmarks/bench_forecast.py [TENANTS] [REPEATS]`. Times are processor seconds of one thread. Both
-forecast the second week of ../shared/data/servegen-m-small.parquet (a made-up fortnight where that is missing), with all before
-it to learn from. The trees' time for that, fits and forecasts of mean and one quantile, is spread over tenants and periods, as
-ours for mean and three quantiles is: once on the same tenants, and once 1,000 of ours, as a step of few tenants is mostly
-numpy's calls, where the time of trees grows with the rows. LightGBM lives in an environment of its own.
+Run alone: `python tests/benchmarks/bench_forecast.py [TENANTS] [REPEATS]`. Times are processor seconds of one thread. Both forecast
+the second week of ../shared/data/servegen-m-small.parquet (a made-up fortnight where that is missing), with all before it to learn
+from. The trees' time for that, fits and forecasts of mean and one quantile, is spread over tenants and periods as ours for mean and
+three quantiles is: once on the same tenants, and once 1,000 of ours, as a step of few tenants is mostly numpy's calls, where the
+time of trees grows with the rows. LightGBM lives in an environment of its own.
 """
 
 import json

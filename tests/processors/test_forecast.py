@@ -1,6 +1,7 @@
 """Forecasts: what must hold whatever the demand, an oracle that computes them a second time, and bytes that never change."""
 
 import hashlib
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -138,6 +139,25 @@ def test_a_newcomer_is_forecast_by_the_pool_s_mean():
     forecast = predict(state, 10)
     assert forecast.mean[3] == 300.0
     assert 300.0 < forecast.quantiles[1, 3] < forecast.quantiles[2, 3]
+
+
+def test_the_pool_s_mean_is_exact():
+    """Sums of floats would depend on the order of tenants as soon as they pass 2^53."""
+    tokens = np.array([[MAX_TOKENS, *range(1, 3000), MAX_TOKENS - 1]], np.float64)
+    wanted = float(Fraction(int(tokens.astype(np.int64).sum()), tokens.size))
+    for order in (tokens, tokens[:, ::-1], np.sort(tokens)):
+        state = fed(order)
+        state.add(1)
+        assert predict(state, 1).mean[-1] == wanted
+
+
+def test_quantiles_that_have_crossed_are_ordered():
+    state = fed(demand("daily", 3, 50))
+    for name in ("busy_multiples", "idle_multiples"):
+        state.tenants[name][:] = np.array([[3.0], [2.0], [0.0]])
+    found = predict(state, 50).quantiles
+    assert (found[0] == found[1]).all()
+    assert (found[1] == found[2]).all()
 
 
 def test_a_newcomer_takes_the_shape_of_the_pool_s_day():
