@@ -24,6 +24,7 @@ from schemas.facts import MeterMarked, Ticked
 from schemas.journal import AdmissionSums, ClockTick, LatencySums, MeterMark, UsageSums
 from schemas.market import CallCommand, DepositCommand, KeyCommand, TenantCommand, TurnedAway
 from schemas.model import Event
+from schemas.planning import PriorsCommand, RebalanceCommand
 from schemas.published import PoolCommand, ProfileCommand
 
 
@@ -48,6 +49,8 @@ def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterato
             yield from decide_pool(state, record, stamp)
         case DepositCommand() | KeyCommand() | CallCommand():
             yield from decide_operator(state, record, stamp)
+        case PriorsCommand() | RebalanceCommand():
+            return  # nothing is decided from what is planned yet
         case TurnedAway():
             yield from decide_turned_away(state, record, stamp)
         case TenantCommand():

@@ -21,6 +21,7 @@ from schemas.entitlements import (
 )
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS
 from schemas.model import Event, Landing, Table
+from schemas.planning import PLAN_COMMANDS
 from schemas.units import (
     MAX_TOKENS,
     MILLION,
@@ -325,6 +326,7 @@ PUBLISHED: tuple[type[Event], ...] = (
     PoolCommand,
     ProfileCommand,
     *OPERATOR_COMMANDS,
+    *PLAN_COMMANDS,
     *TENANT_COMMANDS,
 )
 """Every type that a door takes, for registration, documentation and the Avro fingerprints."""

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from schemas.market import OperatorCommand
 from schemas.model import Event
+from schemas.planning import PlanCommand
 from schemas.published import AdmissionEvent, LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
 from streams.building import InvalidEvent, validated
 from streams.codecs import encode
@@ -209,7 +210,7 @@ class AdmissionPublisher(_ObservationPublisher[AdmissionEvent]):
     EVENT = AdmissionEvent
 
 
-Command = PoolCommand | ProfileCommand | OperatorCommand
+Command = PoolCommand | ProfileCommand | OperatorCommand | PlanCommand
 
 
 class CommandPublisher(_Publisher[Command]):

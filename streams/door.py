@@ -17,6 +17,7 @@ from pydantic_core import from_json
 from schemas.dead_letters import Problem
 from schemas.evolution import Fields, read_record, registry
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS, OperatorCommand, TenantCommand
+from schemas.planning import PLAN_COMMANDS, PlanCommand
 from schemas.published import AdmissionEvent, LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
 from schemas.units import AVRO
 from streams import envelopes
@@ -26,7 +27,7 @@ from streams.envelopes import Headers
 from streams.schema_registry import CONFLUENT_HEADER_BYTES, SchemaRegistry, UnusableSchema, schema_id
 
 Observation = UsageEvent | LatencyEvent | AdmissionEvent
-Published = Observation | PoolCommand | ProfileCommand | OperatorCommand | TenantCommand
+Published = Observation | PoolCommand | ProfileCommand | OperatorCommand | PlanCommand | TenantCommand
 ObservedKind = Literal["usage", "latency", "admissions"]
 TopicKind = Literal["usage", "latency", "admissions", "orders", "profiles"]
 
@@ -40,7 +41,7 @@ ACCEPTED: Mapping[TopicKind, Mapping[str, type[Published]]] = {
     "profiles": {
         PoolCommand.KIND: PoolCommand,
         ProfileCommand.KIND: ProfileCommand,
-        **{model.KIND: model for model in OPERATOR_COMMANDS},
+        **{model.KIND: model for model in (*OPERATOR_COMMANDS, *PLAN_COMMANDS)},
     },
 }
 """Topic -> the types that it may hold, by kind (which is their `type`)."""
