@@ -260,6 +260,6 @@ def _fill_panels(app: Dash, store: Store) -> None:
 def _drawn(store: Store, panel: Panel, asked: Mapping[str, Any] | None) -> Any:
     """A panel; empty if there is nothing to ask for; as it was while ClickHouse is away, which the banner tells."""
     try:
-        return panel.kind.draw(store.query(panel.name, **asked) if asked else [])
+        return panel.kind.draw(store.query(panel.sql, **asked, **panel.told) if asked else [])
     except StoreAway:
         return no_update

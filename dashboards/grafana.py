@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dashboards.blocks import Table
@@ -75,7 +77,7 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
                 "editorType": "sql",
                 "queryType": "timeseries" if over_time else "table",
                 "format": 0 if over_time else 1,
-                "rawSql": _with_variables(panel.name),
+                "rawSql": _with_variables(panel.sql, panel.told),
             }
         ],
     }
@@ -141,11 +143,19 @@ def _variables(page: Page) -> list[dict[str, Any]]:
     ]
 
 
-def _with_variables(name: str) -> str:
-    """Grafana has no server-side parameters: a text becomes a quoted and escaped variable, a number a plain one."""
-    return _PARAMETER.sub(
-        lambda found: f"${{{found[1]}:sqlstring}}" if found[2] == "String" else f"${{{found[1]}}}", statement(name)
-    )
+def _with_variables(name: str, told: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Grafana has no server-side parameters: a text becomes a quoted and escaped variable, a number a plain one.
+
+    What a panel is about stands in its SQL as it is: these are words of ours.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        parameter, kind = found.groups()
+        if parameter in told:
+            return f"'{told[parameter]}'"
+        return f"${{{parameter}:sqlstring}}" if kind == "String" else f"${{{parameter}}}"
+
+    return _PARAMETER.sub(value, statement(name))
 
 
 def main() -> int:

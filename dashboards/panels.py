@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dashboards import formats
 from dashboards.blocks import Column, Table, Tile, Tiles
@@ -11,12 +12,21 @@ from dashboards.figures import BUY, COLOURS, SELL, Candles, Depth, Lines, Series
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel: `name` is its SQL file's and its element's; `unit` is told beside the title."""
+    """One panel: `name` is its element's; `unit` is told beside the title."""
 
     name: str
     title: str
     unit: str
     kind: Lines | Stack | Series | Candles | Depth | Table | Tiles
+    file: str = ""
+    """The SQL file that it shares with others like it; empty: the one of its own name."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of that file that this panel is about, whatever is chosen on the page."""
+
+    @property
+    def sql(self) -> str:
+        """Name of its SQL file."""
+        return self.file or self.name
 
     @property
     def is_figure(self) -> bool:
@@ -185,6 +195,12 @@ QUOTAS = {
 }
 """Of a tenant quota and burst limit, of a whole pool what is promised and its capacity. What is kept may be all there is."""
 
+
+def _use(dimension: str, title: str, shown: str, unit: str) -> Panel:
+    """Use against quotas, in one of the dimensions that a token pool shares."""
+    return Panel(f"use_{dimension}", title, shown, Series(unit, QUOTAS, NOT_SHARED), file="use", told={"dimension": dimension})
+
+
 TOKEN_POOLS: tuple[Panel, ...] = (
     Panel(
         "token_pool",
@@ -216,9 +232,9 @@ TOKEN_POOLS: tuple[Panel, ...] = (
         ),
     ),
     Panel("tier_use", "Use by tier", "tokens per second, by period", Stack("used", "tokens/s", TIERS, NOT_SHARED)),
-    Panel("use_throughput", "Throughput", "tokens per second", Series("tokens/s", QUOTAS, NOT_SHARED)),
-    Panel("use_kv", "KV cache", "blocks in use, tenants' peaks added up", Series("blocks", QUOTAS, NOT_SHARED)),
-    Panel("use_concurrency", "Concurrency", "requests in flight, tenants' peaks added up", Series("requests", QUOTAS, NOT_SHARED)),
+    _use("throughput", "Throughput", "tokens per second", "tokens/s"),
+    _use("kv", "KV cache", "blocks in use, tenants' peaks added up", "blocks"),
+    _use("concurrency", "Concurrency", "requests in flight, tenants' peaks added up", "requests"),
     Panel("refused", "Refused and stopped", "requests, by reason", Stack("requests", "requests", REASONS, NOT_REFUSED)),
     Panel(
         "debts",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
+from dash import Dash
 
 from dashboards.app import EVERYBODY, PRESENT, build_app
 from schemas.clickhouse import tables
@@ -32,9 +33,9 @@ def empty(clickhouse_type: str) -> Any:
     return 0 if "Int" in clickhouse_type else ""
 
 
-def ask(settings: Settings, output: str, **inputs: Any) -> Any:
-    """The answer of a callback as a browser gets it: `ask(settings, "pool.options", pool=None)`."""
-    app = build_app(settings)
+def ask(asked: Settings | Dash, output: str, **inputs: Any) -> Any:
+    """The answer of a callback as a browser gets it: `ask(settings, "pool.options", pool=None)`; {} if nothing changes."""
+    app = build_app(asked) if isinstance(asked, Settings) else asked
     (key,) = (key for key in app.callback_map if f".{output}." in f".{key}.")
     told = app.callback_map[key]
     state = {
@@ -50,7 +51,7 @@ def ask(settings: Settings, output: str, **inputs: Any) -> Any:
     def given(kind: str) -> list[dict[str, Any]]:
         return [{**each, "value": state[f"{each['id']}.{each['property']}"]} for each in told[kind]]
 
-    outputs = [dict(zip(("id", "property"), part.split("."), strict=True)) for part in key.strip(".").split("...")]
+    outputs = [dict(zip(("id", "property"), part.rsplit(".", 1), strict=True)) for part in key.strip(".").split("...")]
     body = {
         "output": key,
         "outputs": outputs if key.startswith("..") else outputs[0],
@@ -59,5 +60,5 @@ def ask(settings: Settings, output: str, **inputs: Any) -> Any:
         "changedPropIds": ["refresh.n_intervals"],
     }
     response = app.server.test_client().post("/_dash-update-component", json=body)
-    assert response.status_code == 200, response.text
-    return response.get_json()["response"]
+    assert response.status_code in {200, 204}, response.text
+    return response.get_json()["response"] if response.status_code == 200 else {}

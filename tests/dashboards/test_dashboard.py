@@ -101,13 +101,13 @@ def test_the_page_and_all_its_scripts_come_from_here(settings: Settings) -> None
 
 @pytest.mark.parametrize("panel", PAGES[0].panels, ids=lambda panel: panel.name)
 def test_each_sql_file_gives_what_its_panel_reads(filled: Settings, panel: Panel) -> None:
-    rows = Store(filled).query(panel.name, pool="p", periods=30)
+    rows = Store(filled).query(panel.sql, **panel.told, pool="p", periods=30)
     assert rows
     panel.kind.draw(rows)
 
 
 def test_every_file_has_a_panel_and_every_panel_a_file() -> None:
-    assert {path.stem for path in SQL.glob("*.sql")} == {panel.name for panel in PANELS} | {
+    assert {path.stem for path in SQL.glob("*.sql")} == {panel.sql for panel in PANELS} | {
         "pools",
         "instruments",
         "token_pools",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import uuid
 
+import browser
 import pytest
 from busy_market import busy
 from journal_world import of_kind
 from landed_world import land
 
 from dashboards import formats
-from dashboards.app import EVERYBODY, PRESENT, build_app
+from dashboards.app import PRESENT, build_app
 from dashboards.figures import BUY, SELL
 from dashboards.panels import PAGES
 from dashboards.store import Store
@@ -56,34 +57,8 @@ def empty(clickhouse, tmp_path_factory):
 
 
 def ask(app, output, **given):
-    """The answer of a callback as a browser gets it; {} if nothing changes."""
-    (key,) = (key for key in app.callback_map if f".{output}." in f".{key}.")
-    told = app.callback_map[key]
-    state = {
-        "refresh.n_intervals": 1,
-        "pool.value": "llm",
-        "where.pathname": "/market",
-        "instrument.value": PRESENT,
-        "delivery.data": None,
-        "periods.value": 30,
-        "tenant.value": EVERYBODY,
-        **{name.replace("_", "."): value for name, value in given.items()},
-    }
-
-    def values(kind):
-        return [{**each, "value": state[f"{each['id']}.{each['property']}"]} for each in told[kind]]
-
-    outputs = [dict(zip(("id", "property"), part.rsplit(".", 1), strict=True)) for part in key.strip(".").split("...")]
-    body = {
-        "output": key,
-        "outputs": outputs if key.startswith("..") else outputs[0],
-        "inputs": values("inputs"),
-        "state": values("state"),
-        "changedPropIds": ["refresh.n_intervals"],
-    }
-    response = app.server.test_client().post("/_dash-update-component", json=body)
-    assert response.status_code in {200, 204}, response.text
-    return response.get_json()["response"] if response.status_code == 200 else {}
+    """The answer on the market's page; {} if nothing changes."""
+    return browser.ask(app, output, **{"pool": "llm", "path": "/market"} | given)
 
 
 def of(world, period):
@@ -105,13 +80,13 @@ def traded(world):
 @pytest.fixture(scope="module")
 def drawn(app, world, traded):
     """All panels of two instruments: one that was traded, and the open one."""
-    return {period: ask(app, "candles.figure", delivery_data=period) for period in {traded, world.present}}
+    return {period: ask(app, "candles.figure", delivery=period) for period in {traded, world.present}}
 
 
 @pytest.mark.parametrize("panel", MARKET.panels, ids=lambda panel: panel.name)
 def test_each_panel_draws_what_its_sql_gives(settings, traded, world, panel):
     period = world.present if panel.name == "depth" else traded  # nothing is open of what has closed
-    rows = Store(settings).query(panel.name, pool="llm", instrument=period)
+    rows = Store(settings).query(panel.sql, **panel.told, pool="llm", instrument=period)
     assert rows
     panel.kind.draw(rows)
 
@@ -178,8 +153,8 @@ def test_the_selector_names_instruments_and_follows_the_open_period(app, world):
     assert labels[world.present] == "00:00:18 UTC · open now"
     assert labels[world.present + 1].endswith("in 1 period")
     assert labels[world.present - 1].endswith("closed, 1 ago")
-    assert ask(app, "instrument.options", instrument_value=world.present + 1)["delivery"]["data"] == world.present + 1
-    gone = ask(app, "instrument.options", instrument_value=3)
+    assert ask(app, "instrument.options", instrument=world.present + 1)["delivery"]["data"] == world.present + 1
+    gone = ask(app, "instrument.options", instrument=3)
     assert (gone["instrument"]["value"], gone["delivery"]["data"]) == (PRESENT, world.present)
 
 
@@ -194,19 +169,19 @@ def test_the_selector_names_instruments_and_follows_the_open_period(app, world):
     ],
 )
 def test_one_page_is_shown_and_asks(app, world, path, shown, controls):
-    answer = ask(app, "page-market.className", where_pathname=path)
+    answer = ask(app, "page-market.className", path=path)
     hidden = {name for name, value in answer.items() if value["className"] == "hidden"}
     others = {f"page-{name}" for name in ("capacity", "market", "token-pools") if name != shown}
     assert hidden == others | {f"control-{name}" for name in {"periods", "instrument", "tenant"} - controls}
     assert answer[f"to-{shown}"]["className"] == "here"
-    filled = set(ask(app, "candles.figure", where_pathname=path, delivery_data=world.present))
+    filled = set(ask(app, "candles.figure", path=path, delivery=world.present))
     page = next(page for page in PAGES if page.path.strip("/") == shown.replace("capacity", ""))
     assert filled == {panel.name for panel in page.panels}
 
 
 @pytest.mark.parametrize("nothing", ["no pool", "no orders"])
 def test_an_empty_market_says_so(empty, app, nothing):
-    answer = ask(empty, "candles.figure", pool_value=None) if nothing == "no pool" else ask(app, "candles.figure", delivery_data=99)
+    answer = ask(empty, "candles.figure", pool=None) if nothing == "no pool" else ask(app, "candles.figure", delivery=99)
     for panel, says in (
         ("candles", "Nobody has traded this instrument yet"),
         ("depth", "No order is open"),
@@ -219,4 +194,4 @@ def test_an_empty_market_says_so(empty, app, nothing):
 
 
 def test_a_pool_is_data_and_never_sql(app):
-    assert ask(app, "depth.figure", pool_value="' OR 1 = 1 --", delivery_data=9)["depth"]["figure"]["data"] == []
+    assert ask(app, "depth.figure", pool="' OR 1 = 1 --", delivery=9)["depth"]["figure"]["data"] == []

@@ -94,7 +94,7 @@ def lines(drawn, who, panel):
 @pytest.mark.parametrize("panel", PAGE.panels, ids=lambda panel: panel.name)
 @pytest.mark.parametrize("periods", [1, 30, 720])
 def test_each_panel_draws_what_its_sql_gives(settings, panel, periods):
-    rows = Store(settings).query(panel.name, pool=POOL, periods=periods, tenant=EVERYBODY)
+    rows = Store(settings).query(panel.sql, **panel.told, pool=POOL, periods=periods, tenant=EVERYBODY)
     assert rows
     panel.kind.draw(rows)
 
