@@ -137,3 +137,14 @@ def refold(facts):
     for fact in facts:
         evolve(state, fact)
     return state
+
+
+def opened(**terms):
+    """A world in period 5 (ticks 10 to 12) of pool llm with tenants a and b; period_s 2, tick 1 s, one partition each."""
+    here = World()
+    here.tick(8)
+    here.marks(8)
+    here.take(pool(**terms), profile("a1", "a", base=100), profile("b1", "b", base=200))
+    here.run(9, 10)
+    assert here.pool().open.period == 5
+    return here

@@ -262,3 +262,7 @@ def placed(lines):
 def bare(lines):
     """The lines without their places."""
     return [line for _, line in lines]
+
+
+def line(row, at=None):
+    return PostingLine(*row, at)

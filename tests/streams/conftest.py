@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
 import pytest
+from clickhouse_connect.driver.client import Client
+
+from schemas.clickhouse import tables
+from streams.clickhouse import connect
+from streams.settings import Settings
+from streams.tables import create_tables
 
 
 @pytest.fixture(scope="session")
@@ -156,3 +163,21 @@ class Lab:
 @pytest.fixture
 def lab(bootstrap: str, start_worker: Callable[..., WorkerProcess]) -> Lab:
     return Lab(bootstrap, start_worker)
+
+
+@pytest.fixture
+def settings(clickhouse: str, tmp_path: Path) -> Iterator[Settings]:
+    """A ClickHouse database of the test's own."""
+    database = f"l{uuid.uuid4().hex[:10]}"
+    yield Settings(clickhouse=clickhouse, clickhouse_database=database, home=tmp_path)
+    clickhouse_connect.get_client(dsn=clickhouse).command(f"DROP DATABASE IF EXISTS {database}")
+
+
+@pytest.fixture
+def client(settings: Settings) -> Client:
+    """The tables in it. A merge would drop the copies that some tests of landing look for: there are none."""
+    made = connect(settings)
+    create_tables(made, settings.clickhouse_database)
+    for name in {ddl.insert_into for ddl in tables("any")}:
+        made.command(f"SYSTEM STOP MERGES {settings.clickhouse_database}.{name}")
+    return made
