@@ -94,6 +94,8 @@ _DECOMPRESSORS: dict[str, Callable[[], _Frame]] = {
     "gzip": lambda: zlib.decompressobj(_GZIP),
     "deflate": lambda: zlib.decompressobj(_ZLIB),
 }
+UNREADABLE = (zlib.error, zstandard.ZstdError, RuntimeError)
+"""What their libraries raise at bytes that are not compressed so; of lz4 it is a bare RuntimeError."""
 
 
 def response_compressor(accept_encoding: str) -> tuple[str, Compressor]:

@@ -21,6 +21,9 @@ from infra.clickhouse_sql import quoted
 
 SESSION_NOT_FOUND = 372
 
+_REFUSED = (RuntimeError, UnicodeEncodeError)
+"""What chDB raises at a statement that the engine refuses, and at one whose text is not UTF-8."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -116,7 +119,7 @@ class Engine:
         statement: Any = sql.encode("utf-8", "surrogateescape")  # bytes: what follows an INSERT need not be UTF-8
         try:
             result = handle.query(statement, output_format)
-        except Exception as error:
+        except _REFUSED as error:
             raise ClickHouseError.of(error) from error
         body = bytes(result.bytes() or b"")
         return body, Counts(
@@ -133,7 +136,7 @@ class Engine:
         """Begin an INSERT whose data are then appended in parts."""
         try:
             return handle.send_insert(sql, input_format)
-        except Exception as error:
+        except _REFUSED as error:
             raise ClickHouseError.of(error) from error
 
     def kill(self, query_id: str) -> None:
@@ -175,7 +178,7 @@ def _apply(handle: Connection, context: Context) -> None:
         handle.query("SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in assignments.items()), "Null")
         if readonly is not None:
             handle.query(f"SET readonly = {quoted(readonly)}", "Null")
-    except Exception as error:
+    except _REFUSED as error:
         raise ClickHouseError.of(error) from error
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from infra.clickhouse_codec import request_decompressor
+from infra.clickhouse_codec import UNREADABLE, request_decompressor
 from infra.clickhouse_engine import Context
 from infra.clickhouse_errors import ClickHouseError
 
@@ -130,7 +130,7 @@ class Body:
         async for chunk in self._source:
             try:
                 data = self._decompressor.decompress(chunk)
-            except Exception as error:
+            except UNREADABLE as error:
                 raise ClickHouseError(271, "CANNOT_DECOMPRESS", f"Cannot decompress the request's body: {error}") from error
             if data:
                 yield data

@@ -97,7 +97,7 @@ def _fetch(jar: Jar, directory: Path, on_fetch: Callable[[str], None]) -> None:
     context.remote_repos.update(chosen.repositories)
     try:
         found = Path(context.project(group, artifact).at_version(version).artifact().resolve())
-    except Exception as error:
+    except Exception as error:  # jgo lets its HTTP library's errors through, beside RuntimeError and ValueError of its own
         message = f"{jar.name} ({jar.coordinates}) can't be fetched: {error}. Kafka needs it once; see `bourse doctor`"
         raise UserError(message) from error
     try:

@@ -151,8 +151,7 @@ class ClickHouse:
             if self._client is None:
                 self._client = connect(self._settings)
             return work(self._client)
-        except Exception:
-            # Whatever broke, the next call starts with a new connection.
+        except Exception:  # whatever broke, the next call starts with a new connection
             client, self._client = self._client, None
             if client is not None:
                 client.close()

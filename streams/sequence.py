@@ -54,7 +54,7 @@ class SequenceFile:
         try:
             self._lock()
             self._last = self._end = self._read()
-        except BaseException:
+        except BaseException:  # the lock must not outlive us, whatever ended this, an interruption too
             os.close(self._file)
             raise
 

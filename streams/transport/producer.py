@@ -56,7 +56,7 @@ class Producer(driver.Producer):
         """
         try:
             sent = await super().send(topic, key, value, partition, timestamp, headers, transactional_id=transactional_id)
-        except Exception as error:
+        except Exception as error:  # whatever broke, nothing may be committed behind what was not sent
             self.fail(error)
             raise
         kept = cast("asyncio.Future[RecordMetadata]", sent)
@@ -90,7 +90,7 @@ class Producer(driver.Producer):
                         future = await kafka.send_batch(of_partition[depth], topic, partition=partition)
                         self._watch(future)
                         sent[topic, partition].append(future)
-        except Exception as error:
+        except Exception as error:  # whatever broke, nothing may be committed behind what was not sent
             self.fail(error)
             raise
         # Who gives up waiting must not take the failure of a send out of our sight.

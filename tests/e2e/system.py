@@ -121,7 +121,7 @@ class System:
                 for _ in range(number):
                     self.add_worker(role)
             self.until_ready()
-        except BaseException:
+        except BaseException:  # nobody calls __exit__ then, and its processes would stay
             self.close()
             raise
         return self
