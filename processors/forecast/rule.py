@@ -85,8 +85,14 @@ class _Outlook:
 
 def _outlook(tenants: Columns, moment: Moment, newcomer: float) -> _Outlook:
     mixed = mixture.mix(tenants, experts.forecasts(tenants, moment))
-    mean = np.where(tenants["seen"] > 0, mixed.mean, newcomer)
+    mean = np.where(tenants["seen"] > 0, mixed.mean, _prior(tenants, moment, newcomer))
     return _Outlook(mixed, mean, quantiles.quantiles(tenants, mixed, mean))
+
+
+def _prior(tenants: Columns, moment: Moment, newcomer: float) -> Floats:
+    """What a tenant that was never observed is expected to use: what its profile was primed with (warm.py), else as a newcomer."""
+    week, day = profile.at(tenants, "week", moment.week), profile.at(tenants, "day", moment.day)
+    return np.where(week >= 0, week, np.where(day >= 0, day, newcomer))
 
 
 def _moment(state: State, period: int) -> Moment:
