@@ -13,6 +13,8 @@ POOLS = {"llm": 2, "gpt": 3, "long": 6, "é": 1}
 class Simulation:
     """`records()` are one journal partition's. Every choice comes from the seed."""
 
+    meter_topics = ("latency", "usage")
+
     def __init__(self, seed, steps=300, tick_ms=1000, quiet_end=True):
         self.random = random.Random(seed)
         self.steps, self.tick_ms, self.quiet_end = steps, tick_ms, quiet_end
@@ -20,7 +22,7 @@ class Simulation:
         self.grace = self.random.choice([0, 1, 3, 8, 20])
         self.now = self.random.choice([0, 1, 5, 1_000, 1_700_000_000])
         self.ids = 0
-        self.behind = {(topic, part): deque() for topic in ("latency", "usage") for part in range(self.meters)}
+        self.behind = {(topic, part): deque() for topic in self.meter_topics for part in range(self.meters)}
         self.told = {meter: [] for meter in self.behind}
         self.clock = deque()
 
@@ -140,6 +142,7 @@ class Simulation:
             reserve_price=chosen.choice([0, 1, 7, 10**6, 10**9]),
             cached_weight=chosen.choice(["0", "0.5", "0.333333", "1"]),
             forecaster=chosen.choice(["last_value", "exponential"]),
+            **self.replicas(),
         )
 
     def on_profile(self):
@@ -154,5 +157,13 @@ class Simulation:
             weight=chosen.choice(["0", "0.5", "1", "1", "3"]),
             budget=budget,
             sla_ms=chosen.choice([None, 0, 250]),
-            tier=chosen.choice(["spot", "elastic", "guaranteed"]),
+            **self.entitlement(),
         )
+
+    # What token pools say besides
+
+    def replicas(self):
+        return {}
+
+    def entitlement(self):
+        return {"tier": self.random.choice(["spot", "elastic", "guaranteed"])}

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_world import World, mark, pool, profile, state_bytes, tick, usage
 from simulation import Simulation
+from token_pool_simulation import TokenPoolSimulation
 
 from processors import snapshot
 from processors.engine import fold
@@ -58,10 +59,11 @@ def copied(state):
     return SnapshotStore(0, table).load()[0]
 
 
+@pytest.mark.parametrize("worlds", [Simulation, TokenPoolSimulation])
 @settings(max_examples=25, deadline=None)
 @given(SEEDS, st.lists(st.integers(0, 300), max_size=8))
-def test_resuming_anywhere_is_like_never_having_stopped(seed, stops):
-    records = list(enumerate(Simulation(seed, steps=200).records()))
+def test_resuming_anywhere_is_like_never_having_stopped(worlds, seed, stops):
+    records = list(enumerate(worlds(seed, steps=200).records()))
     state, resumed = PartitionState(), PartitionState()
     for offset, record in records:
         if offset in stops:
