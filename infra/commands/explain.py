@@ -1,178 +1,144 @@
-"""`bourse explain POOL PERIOD TENANT`: why a tenant got what it got, by running the period's rule again on what was recorded."""
+"""`bourse explain POOL PERIOD TENANT`: why a tenant got what it got, from the journal alone, and what would have changed it."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from infra.explain_page import Cap, page
-from processors.explain import COMPARED, TRADED, PeriodInputs, UnknownTenantError
-from processors.explain import explain as run_again
-from schemas.published import Policy, Tier
+from infra.backtest.journal import journal_of
+from infra.broker import broker_answers
+from infra.explain_page import page
+from processors.broken import BrokenJournalError
+from processors.explain import Explained, NotToldError, PeriodRecord, UnknownTenantError, explained, journal_record
+from schemas.model import Event
 from streams.clickhouse import connect
-from streams.errors import BadInput, Unavailable
+from streams.errors import BadInput, Unavailable, UserError
+from streams.period_rows import NAMED, PeriodRows
+from streams.replay import FETCH_RECORDS, ReplayError, record_at
 from streams.settings import Settings
 
 LAST = "last"
-# {db} becomes the database, {columns} COLUMNS, {pool}, {period} and {tenant} parameters that the server fills in.
-COLUMNS = ("tenant", "elasticity", "weight", "demand", "budget_left", "used", *COMPARED, *TRADED)
-CLOSED = "SELECT policy, capacity, price, unallocated FROM {db}.periods WHERE pool = {pool} AND period = {period}"
-TERMS = (
-    "SELECT base_price, reserve_price FROM {db}.pools WHERE pool = {pool} AND from_period <= {period} ORDER BY version DESC LIMIT 1"
-)
-ALLOCATIONS = "SELECT {columns} FROM {db}.allocations WHERE pool = {pool} AND period = {period} ORDER BY tenant"
-BIDDERS = "SELECT DISTINCT tenant FROM {db}.profiles WHERE pool = {pool} AND from_period <= {period}"
-# A version of a pool that is a token pool has a row of its replicas.
-SHARED = (
-    "SELECT replicas FROM {db}.token_pools WHERE pool = {pool} AND replicas IS NOT NULL "
-    "AND version = (SELECT max(version) FROM {db}.pools WHERE pool = {pool} AND from_period <= {period})"
-)
-TIERS = "SELECT tenant, argMax(tier, version) FROM {db}.profiles WHERE pool = {pool} AND from_period <= {period} GROUP BY tenant"
-BUDGET = (
-    "SELECT budget_amount, budget_window_s FROM {db}.profiles WHERE pool = {pool} AND tenant = {tenant} "
-    "AND from_period <= {period} ORDER BY version DESC LIMIT 1"
-)
-BOUNDS = "SELECT count() AS many, min(period) AS oldest, max(period) AS newest FROM {db}.periods WHERE pool = {pool}"
-POOLS = "SELECT DISTINCT pool FROM {db}.pools ORDER BY pool"
-
-NAMED = 8
-"""How many pools or tenants a message lists."""
+CONNECT_S = 5.0
+FILE_COLUMNS = 132
+"""Width of the page where nobody's terminal limits it."""
 
 
 def explain(
     pool: Annotated[str, typer.Argument(help="Id of the pool.")],
     period: Annotated[str, typer.Argument(help="Number of a closed period, or `last`.")],
     tenant: Annotated[str, typer.Argument(help="Id of the tenant.")],
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    from_rows: Annotated[
+        bool,
+        typer.Option("--from-clickhouse", help="Read the period from ClickHouse: at once, but without a forecast's experts."),
+    ] = False,
+    searching: Annotated[
+        bool, typer.Option("--what-if/--no-what-if", help="Search for what would have changed the outcome.")
+    ] = True,
 ) -> None:
-    """Tell why a tenant got what it got in a period: base, bid, rank, caps, share of the rest, price.
+    """Tell why a tenant got what it got in a period: profile, forecast, bid, rank, caps, price, debt, trades, limits.
+
+    Folds the journal from its beginning to the period's close; nothing else is needed. Then the nearest change of each input is
+    searched that would have changed the outcome, by running the rule again.
 
     Exit code 1 if the recorded row is not what the rule gives, 2 if there is no such pool, period or tenant.
     """
+    number = _number(period)
     settings = Settings.load()
+    with _progress(quiet=as_json) as shown:
+        record = _of_clickhouse(settings, pool, number, tenant) if from_rows else _of_journal(settings, pool, number, tenant, shown)
+        told = _told(record, tenant, shown, searching=searching)
+    if as_json:
+        typer.echo(json.dumps(as_object(told), indent=2, ensure_ascii=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else FILE_COLUMNS).print(page(told))
+    if not told.auction.proved:
+        raise typer.Exit(1)
+
+
+def as_object(told: Explained) -> dict[str, Any]:
+    """Everything that is told, as JSON values."""
+    said = asdict(told)
+    return {**said.pop("auction"), "proved": told.auction.proved, **said.pop("around"), **said}
+
+
+def _number(text: str) -> int | None:
+    if text == LAST:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**63:
+        raise BadInput(f"period {text!r}: the number of a period or {LAST!r} is expected")
+    return int(text)
+
+
+def _of_journal(settings: Settings, pool: str, period: int | None, tenant: str, shown: Progress) -> PeriodRecord:
+    config = settings.kafka_client_config()
+    if not broker_answers(config, timeout_s=CONNECT_S):
+        raise Unavailable(f"Kafka at {settings.kafka_bootstrap} does not answer; bourse up starts it, bourse status tells more")
     try:
-        records = _Records(connect(settings), settings.clickhouse_database)
-        inputs = records.period(pool, period)
-        explanation = run_again(inputs, tenant)
-        cap = records.cap(inputs, tenant)
-    except UnknownTenantError as unknown:
-        raise BadInput(f"tenant {tenant!r} has no row in period {inputs.period} of pool {pool!r}: {_some(inputs)}") from unknown
+        journal, _ = journal_of(config, settings.topic("journal"), pool)
+        with journal.opened() as (name, length, records):
+            task = shown.add_task("journal", total=length)
+            return journal_record(_decoded(records, name, shown, task), pool, period, tenant)
+    except NotToldError as absent:
+        raise BadInput(str(absent)) from absent
+    except (ReplayError, BrokenJournalError) as error:
+        raise UserError(f"nothing can be told: {error}") from error
+
+
+def _decoded(records: Any, name: str, shown: Progress, task: TaskID) -> Iterator[tuple[int, Event]]:
+    for read, (offset, data) in enumerate(records):
+        if read % FETCH_RECORDS == 0:
+            shown.update(task, completed=read)
+        yield offset, record_at(data, offset, name)
+
+
+def _of_clickhouse(settings: Settings, pool: str, period: int | None, tenant: str) -> PeriodRecord:
+    try:
+        return PeriodRows(connect(settings), settings.clickhouse_database).record(pool, period, tenant)
+    except NotToldError as absent:
+        raise BadInput(str(absent)) from absent
     except ClickHouseError as error:
         where = settings.shown("clickhouse") or settings.clickhouse_url
         reason = (str(error) or type(error).__name__).splitlines()[0][:300]
         raise Unavailable(f"ClickHouse at {where}: {reason}; bourse status tells more") from error
-    if as_json:
-        said = asdict(explanation) | {"cap": None if cap is None else asdict(cap), "proved": explanation.proved}
-        typer.echo(json.dumps(said, indent=2, ensure_ascii=False))
-    else:
-        Console().print(page(explanation, cap))
-    if not explanation.proved:
-        raise typer.Exit(1)
 
 
-def _some(inputs: PeriodInputs) -> str:
-    tenants = [str(name) for name in inputs.rows["tenant"]]
+def _told(record: PeriodRecord, tenant: str, shown: Progress, *, searching: bool) -> Explained:
+    task = shown.add_task("what if", total=None, visible=searching)
+    try:
+        return explained(
+            record, tenant, searching=searching, progress=lambda done, of: shown.update(task, completed=done, total=of)
+        )
+    except UnknownTenantError as unknown:
+        inputs = record.inputs
+        raise BadInput(
+            f"tenant {tenant!r} has no row in period {inputs.period} of pool {inputs.pool!r}: {_some(inputs.rows['tenant'])}"
+        ) from unknown
+
+
+def _some(rows: Any) -> str:
+    tenants = sorted(map(str, rows))
     more = f" and {len(tenants) - NAMED:,} more" if len(tenants) > NAMED else ""
     return f"it has rows of {', '.join(tenants[:NAMED])}{more}" if tenants else "it has no rows"
 
 
-class _Records:
-    """What explaining reads: tables of one database."""
-
-    def __init__(self, client: Client, database: str) -> None:
-        self._client = client
-        self._database = database
-
-    def period(self, pool: str, wanted: str) -> PeriodInputs:
-        """A closed period with all its rows.
-
-        Raises:
-            BadInput: there is none, or no such pool.
-        """
-        number = self._number(pool, wanted)
-        where = {"pool": pool, "period": number}
-        found = self._rows(CLOSED, where)
-        if not found:
-            raise BadInput(self._no_period(pool, number))
-        closed, terms = found[0], self._rows(TERMS, where)[0]
-        rows, bidders = self._columns(ALLOCATIONS, where), self._columns(BIDDERS, where)
-        return PeriodInputs(
-            pool=pool,
-            period=number,
-            policy=Policy(closed["policy"]),
-            capacity=closed["capacity"],
-            base_price=terms["base_price"],
-            reserve_price=terms["reserve_price"],
-            price=closed["price"],
-            unallocated=closed["unallocated"],
-            rows=dict(zip(COLUMNS, rows or [()] * len(COLUMNS), strict=True)),
-            bidders=frozenset(bidders[0] if bidders else ()),
-            tiers=self._tiers(where),
-        )
-
-    def _tiers(self, where: dict[str, Any]) -> dict[str, Tier] | None:
-        """Bidders' tiers, in a token pool."""
-        if not self._rows(SHARED, where):
-            return None
-        found = self._columns(TIERS, where)
-        return {tenant: Tier(tier) for tenant, tier in zip(*found, strict=True)} if found else {}
-
-    def cap(self, inputs: PeriodInputs, tenant: str) -> Cap | None:
-        """The tenant's budget cap in the period; None if it has none."""
-        where = {"pool": inputs.pool, "period": inputs.period, "tenant": tenant}
-        found = self._rows(BUDGET, where)
-        if not found or found[0]["budget_amount"] is None:
-            return None
-        return Cap(found[0]["budget_amount"], found[0]["budget_window_s"])
-
-    def _number(self, pool: str, wanted: str) -> int:
-        if wanted == LAST:
-            return int(self._bounds(pool)["newest"])
-        if not wanted.isascii() or not wanted.isdigit() or int(wanted) >= 2**63:
-            raise BadInput(f"period {wanted!r}: the number of a period or {LAST!r} is expected")
-        return int(wanted)
-
-    def _bounds(self, pool: str) -> dict[str, Any]:
-        """The oldest and newest closed period of a pool.
-
-        Raises:
-            BadInput: there is no such pool, or none of its periods is closed.
-        """
-        bounds = self._rows(BOUNDS, {"pool": pool})[0]
-        if not bounds["many"]:
-            raise BadInput(self._no_pool(pool))
-        return bounds
-
-    def _no_pool(self, pool: str) -> str:
-        pools = [row["pool"] for row in self._rows(POOLS, {})]
-        if pool in pools:
-            return f"pool {pool!r} has no closed period yet"
-        known = f"known are {', '.join(pools[:NAMED])}{', …' if len(pools) > NAMED else ''}" if pools else "there is none yet"
-        return f"pool {pool!r} is not known: {known}"
-
-    def _no_period(self, pool: str, period: int) -> str:
-        bounds = self._bounds(pool)
-        oldest, newest = bounds["oldest"], bounds["newest"]
-        why = "it has not closed, or not landed, yet" if period > newest else "in it no period of the pool opened"
-        return f"period {period} of pool {pool!r}: {why}; closed are {bounds['many']:,} from {oldest} to {newest}"
-
-    def _query(self, text: str, parameters: dict[str, Any]) -> Any:
-        types = {"pool": "String", "period": "Int64", "tenant": "String"}
-        placed = {name: f"{{{name}:{kind}}}" for name, kind in types.items()}
-        return self._client.query(
-            text.format(db=f"`{self._database}`", columns=", ".join(COLUMNS), **placed), parameters=parameters
-        )
-
-    def _rows(self, text: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        return list(self._query(text, parameters).named_results())
-
-    def _columns(self, text: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """Column by column: empty if there are no rows."""
-        found = self._query(text, parameters)
-        return [tuple(column) for column in found.result_columns] if found.row_count else []
+def _progress(*, quiet: bool) -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    )

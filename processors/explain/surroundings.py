@@ -1,0 +1,97 @@
+"""Sections on what surrounds the auction: forecast, debt, trades, limits."""
+
+from collections.abc import Sequence
+
+from processors.explain.circumstances import Circumstances, Debt, Forecast, Limit, Trade, Transfer
+from processors.explain.parts import Line, Part, Section, credits_text, decimal, tokens
+from processors.explain.rule import Explanation
+
+NAMED_EXPERTS = 4
+"""How many of the experts that carried a forecast are named."""
+
+NAMED_TRADES = 3
+
+KEPT = {"throughput": "tokens per second", "kv": "KV-cache blocks", "concurrency": "requests in flight"}
+
+
+def expected(around: Circumstances) -> list[Part]:
+    """How the demand was forecast."""
+    forecast = around.forecast
+    if forecast is None:
+        return []
+    quantiles = (("half of the time at most", forecast.p50), ("90 %", forecast.p90), ("99 %", forecast.p99))
+    known = ", ".join(f"{name} {value:,}" for name, value in quantiles if value is not None)
+    said = f"Forecast by {forecast.forecaster.value}: {tokens(forecast.mean)}{f' ({known})' if known else ''}."
+    return [Line(f"{said}{_experts(forecast)}")]
+
+
+def _experts(forecast: Forecast) -> str:
+    if forecast.experts is None:
+        return " Which experts carried it, the journal tells (bourse explain)."
+    if not forecast.experts:
+        return ""
+    first, rest = forecast.experts[:NAMED_EXPERTS], forecast.experts[NAMED_EXPERTS:]
+    named = ", ".join(f"{each.name} {each.weight:.0%} ({each.tokens:,.0f})" for each in first)
+    others = f" and {len(rest)} others {sum(each.weight for each in rest):.0%}" if rest else ""
+    return f" It was carried by {named}{others}."
+
+
+def beside(told: Explanation, around: Circumstances) -> list[Section]:
+    """What else happened to the tenant in the period; no section where nothing did."""
+    parts = [
+        *_debt(around.debt),
+        *_trades(around.trades),
+        *_transfers(around.transfers),
+        *(_limit(limit, told) for limit in around.limits),
+    ]
+    return [Section("Beside the auction", tuple(parts))] if parts else []
+
+
+def _debt(debt: Debt | None) -> list[Part]:
+    if debt is None:
+        return []
+    whole = debt.debt / 1000
+    owed = "Nothing was owed when the period opened" if not debt.debt else f"It was owed {whole:,.1f} tokens of earlier periods"
+    if debt.debt < 0:
+        owed = f"It owed {-whole:,.1f} tokens of earlier periods"
+    weights = f"{decimal(debt.declared_weight)} to {decimal(debt.weight)}"
+    effect = f": its weight went from {weights}" if debt.weight != debt.declared_weight else "; its weight stayed as declared"
+    return [Line(f"Debt: {owed}{effect}.")]
+
+
+def _trades(trades: Sequence[Trade]) -> list[Part]:
+    if not trades:
+        return []
+    sums = []
+    for side, verb in (("buy", "bought"), ("sell", "sold")):
+        mine = [each for each in trades if each.side == side]
+        if mine:
+            together = sum(each.tokens for each in mine)
+            average = sum(each.tokens * each.price for each in mine) / max(together, 1)
+            ahead = sum(each.tokens for each in mine if each.forward)
+            forward = f", {ahead:,} of them before the period opened" if ahead else ""
+            sums.append(f"{verb} {together:,} tokens in {_times(len(mine), 'trade')} at {average:,.1f} on average{forward}")
+    largest = sorted(trades, key=lambda each: -each.tokens)[:NAMED_TRADES]
+    named = ", ".join(f"{each.side} {each.tokens:,} at {each.price:,} ({each.other or 'the operator'})" for each in largest)
+    fees = sum(each.fee for each in trades)
+    return [Line(f"Trades: {'; '.join(sums)}; fees {credits_text(fees)}. The largest: {named}.")]
+
+
+def _transfers(transfers: Sequence[Transfer]) -> list[Part]:
+    if not transfers:
+        return []
+    got, gave = sum(each.got_tokens for each in transfers), sum(each.gave_tokens for each in transfers)
+    others = ", ".join(sorted({each.other for each in transfers})[:NAMED_TRADES])
+    return [Line(f"Transfers: {_times(len(transfers), 'transfer')} with {others}: got {got:,} tokens, gave {gave:,}.")]
+
+
+def _limit(limit: Limit, told: Explanation) -> Line:
+    what = f"kept for it, {KEPT[limit.name]}" if limit.name in KEPT else f"tokens of the period {told.period}"
+    if not limit.changes:
+        return Line(f"Limit told to gateways ({what}): {limit.opened:,} throughout.")
+    span = f"from {limit.lowest:,} to {limit.highest:,}, at the end {limit.last:,}"
+    return Line(f"Limit told to gateways ({what}): {limit.opened:,} at first, then {_times(limit.changes, 'change')}: {span}.")
+
+
+def _times(many: int, what: str) -> str:
+    return f"{many:,} {what}{'' if many == 1 else 's'}"
