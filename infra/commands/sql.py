@@ -1,4 +1,4 @@
-"""`bourse sql "…"`: a query to ClickHouse, its result as a table or in any of ClickHouse's formats."""
+"""`bourse sql "…"`: a query to ClickHouse, its result on the terminal, or in any of ClickHouse's formats."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from infra import sql_page
 from streams.errors import BadInput, Unavailable, UserError
 from streams.settings import Settings
 
@@ -74,25 +74,10 @@ def _table(settings: Settings, text: str) -> None:
         return
     lines = answer.text.splitlines()
     names, types, rows = json.loads(lines[0]), json.loads(lines[1]), lines[2:]
-    table = Table(header_style="bold")
-    for name, kind in zip(names, types, strict=True):
-        table.add_column(name, justify="right" if _is_number(kind) else "left", overflow="fold")
-    for row in rows[:SHOWN_ROWS]:
-        table.add_row(*(_cell(value) for value in json.loads(row)))
     console = Console()
-    console.print(table)
+    sql_page.show(console, names, types, [json.loads(row) for row in rows[:SHOWN_ROWS]])
     if len(rows) > SHOWN_ROWS:
         console.print(f"the first {SHOWN_ROWS:,} of {len(rows):,} rows; --format CSV prints all", style="dim")
-
-
-def _is_number(kind: str) -> bool:
-    return kind.removeprefix("Nullable(").startswith(("Int", "UInt", "Float", "Decimal"))
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _refused(answer: httpx.Response) -> UserError:
