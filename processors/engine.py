@@ -10,6 +10,7 @@ from processors.bots.ticking import decide_bots
 from processors.broken import BrokenJournalError
 from processors.commands import decide_pool, decide_profile, refuse_misfits
 from processors.counting import decide_usage
+from processors.loops.counting import decide_latencies
 from processors.market.deciding import decide_tenant, decide_turned_away
 from processors.market.operators import decide_operator
 from processors.market.ticking import decide_time
@@ -75,11 +76,13 @@ def fold(state: PartitionState, record: Event, journal_offset: int) -> list[Fact
 
 
 def _decide_sums(state: PartitionState, sums: UsageSums | AdmissionSums | LatencySums, stamp: Stamp) -> Iterator[Fact]:
-    """Nothing is decided from latencies yet: the journal keeps them for the SLA loop."""
-    if isinstance(sums, UsageSums):
-        yield from decide_usage(state, sums, stamp)
-    elif isinstance(sums, AdmissionSums):
-        yield from decide_admissions(state, sums, stamp)
+    match sums:
+        case UsageSums():
+            yield from decide_usage(state, sums, stamp)
+        case AdmissionSums():
+            yield from decide_admissions(state, sums, stamp)
+        case LatencySums():
+            yield from decide_latencies(state, sums, stamp)
 
 
 def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iterator[Fact]:

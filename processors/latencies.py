@@ -20,6 +20,9 @@ NO_LATENCY = -1
 
 _KEY_BITS = (BUCKETS - 1).bit_length()
 
+_FEW = 100_000
+"""Entries that are not worth merging yet: 2.4 MB."""
+
 
 class Entries(NamedTuple):
     """Histograms of many tenants: int64 columns of one length.
@@ -70,6 +73,35 @@ def merged(parts: Sequence[Entries]) -> Entries:
     first = np.flatnonzero(np.diff(keys, prepend=-1))
     counts = np.add.reduceat(number[order], first) if first.size else np.empty(0, np.int64)
     return Entries(keys[first] >> _KEY_BITS, keys[first] & ((1 << _KEY_BITS) - 1), counts)
+
+
+class Collected:
+    """Histograms as they come, one record after the other; the same whole, however often it was looked at.
+
+    They are merged when asked for, and when as much has come as is merged already: so an entry is merged a few times in all, and at
+    most twice what is needed is held.
+    """
+
+    __slots__ = ("_merged", "_parts", "_waiting")
+
+    def __init__(self, merged_already: Entries | None = None) -> None:
+        self._merged = merged([]) if merged_already is None else merged_already
+        self._parts: list[Entries] = []
+        self._waiting = 0
+
+    def add(self, entries: Entries) -> None:
+        """Count histograms."""
+        self._parts.append(entries)
+        self._waiting += entries.owner.size
+        if self._waiting > max(self._merged.owner.size, _FEW):
+            self.whole()
+
+    def whole(self) -> Entries:
+        """Everything that came, merged."""
+        if self._parts:
+            self._merged = merged([self._merged, *self._parts])
+            self._parts, self._waiting = [], 0
+        return self._merged
 
 
 def quantiles(entries: Entries, tenants: int, millionths: Ints | int) -> Quantiles:

@@ -14,6 +14,8 @@ from processors.accounts import OPERATOR, billed_account
 from processors.allocation import AuctionInput, Outcome, allocate
 from processors.allocation.exact import exact_sum
 from processors.entitlement import TIERS, precedence
+from processors.loops.bases import effective
+from processors.loops.closing import decide_sla
 from processors.market.delivery import Means, close_market, deliver_forward, offer_unsold, return_undelivered
 from processors.market.ticking import withdraw_uncovered
 from processors.market.tokens import offering
@@ -99,6 +101,7 @@ def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, s
             used=tenants["used"][chunk].tolist(),
             requests=tenants["requests"][chunk].tolist(),
         )
+    yield from decide_sla(pool, running.period, stamp)
     yield stamp.fact(
         PeriodClosed,
         pool.name,
@@ -179,7 +182,7 @@ def _means(pool: PoolState, rows: Slots, auction: Auction) -> Means:
 
 
 def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int) -> AuctionInput:
-    """What the policy is given: the declared profiles, which come into force with the period."""
+    """What the policy is given: the declared profiles, which come into force with the period, with boosts and loans of bases."""
     tenants = pool.tenants
     terms = pool.declared
     left = budgets.budget_left(tenants, start_ms)[rows]
@@ -187,7 +190,7 @@ def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int
         capacity=_servable(pool),
         base_price=terms.base_price,
         reserve_price=terms.reserve_price,
-        base=tenants["declared_base"][rows],
+        base=effective(pool)[rows],
         elasticity=tenants["declared_elasticity"][rows],
         demand=expected[rows],
         budget_left=left,

@@ -14,15 +14,21 @@ above the bases is the auction's.
 the planner's to spend.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from processors.allocation.exact import INT64_MAX, MILLION, Ints, exact_sum
 from processors.lending import Moves, in_turn, matched, share_of
+from schemas.loops import Rebalancing
+from schemas.units import MAX_TOKENS
 
 UNKNOWN = -1
 """In needs and demands: not known. Who was not seen for long enough stays as it is."""
+
+
+_STATED = Rebalancing()
 
 
 class RebalanceSettings(NamedTuple):
@@ -34,13 +40,15 @@ class RebalanceSettings(NamedTuple):
         smallest: tokens that may move at a time however small the base is; without it who has nothing would never get anything.
         band: share of its base by which a tenant may miss its need without being moved.
         fewest: observations without which a need is not known.
+        look_back_h: hours that are looked back at; an observation is an hour's mean.
     """
 
-    quantile: int = 950_000
-    step: int = 100_000
-    smallest: int = 1
-    band: int = 50_000
-    fewest: int = 24
+    quantile: int = _STATED.quantile
+    step: int = _STATED.step
+    smallest: int = _STATED.smallest
+    band: int = _STATED.band
+    fewest: int = _STATED.fewest
+    look_back_h: int = _STATED.look_back_h
 
 
 class Proposal(NamedTuple):
@@ -48,6 +56,23 @@ class Proposal(NamedTuple):
 
     base: Ints
     moves: Moves
+
+
+def check(settings: RebalanceSettings) -> Iterator[tuple[str, str]]:
+    """(field, why) of each setting that is out of its range."""
+    for name in ("quantile", "step", "band"):
+        if not 0 <= getattr(settings, name) <= MILLION:
+            yield name, f"{getattr(settings, name)} is not a share in millionths"
+    for name in ("fewest", "look_back_h"):
+        if getattr(settings, name) < 1:
+            yield name, f"{getattr(settings, name)} is less than 1"
+    if not 0 <= settings.smallest <= MAX_TOKENS:
+        yield "smallest", f"{settings.smallest} is not from 0 to {MAX_TOKENS} tokens"
+    if settings.fewest > settings.look_back_h:
+        yield (
+            "fewest",
+            f"{settings.fewest} is more than the {settings.look_back_h} hours looked back at: no need would ever be known",
+        )
 
 
 def needs(demand: Ints, settings: RebalanceSettings) -> Ints:

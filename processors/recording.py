@@ -12,6 +12,16 @@ from processors.accounts import billed_tenant_of
 from processors.bots.recording import record_actions, record_bot, record_bot_orders, record_bot_trades
 from processors.bots.waking import notice
 from processors.entitlement import TIERS
+from processors.loops.recording import (
+    record_base,
+    record_base_changes,
+    record_base_floor,
+    record_latencies,
+    record_latencies_begin,
+    record_latencies_end,
+    record_loops,
+    record_measured,
+)
 from processors.market.recording import (
     record_deliveries,
     record_key,
@@ -56,6 +66,7 @@ from schemas.facts import (
     UsageUnrouted,
 )
 from schemas.ledgering import Code
+from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, SlaMeasured
 from schemas.market_facts import (
     BookPhase,
     CommandTaken,
@@ -144,6 +155,7 @@ def _profile_set(state: PartitionState, fact: ProfileSet) -> None:
     tenants["declared_budget"][slot] = NO_CAP if fact.budget_amount is None else fact.budget_amount
     tenants["declared_window_s"][slot] = fact.budget_window_s or 0
     tenants["declared_tier"][slot] = TIERS.index(Tier(fact.tier))
+    record_base(pool, slot, fact.base)
     record_promise(pool, slot, before)
 
 
@@ -178,6 +190,7 @@ def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
     for column in DECLARED:
         tenants[column][:] = tenants[f"declared_{column}"]
     record_opening(pool)
+    record_latencies_begin(pool)
     for ahead, current in (("next_used", "used"), ("next_requests", "requests")):
         tenants[current][:] = tenants[ahead]
         tenants[ahead][:] = 0
@@ -290,6 +303,27 @@ def _shortfalls(state: PartitionState, fact: Shortfalls) -> None:
     record_shortfalls(state.pools[fact.pool], fact)
 
 
+def _loops_set(state: PartitionState, fact: LoopsSet) -> None:
+    record_loops(state.pools[fact.pool], fact)
+
+
+def _base_floor_set(state: PartitionState, fact: BaseFloorSet) -> None:
+    record_base_floor(state.pools[fact.pool], fact)
+
+
+def _latencies_counted(state: PartitionState, fact: LatenciesCounted) -> None:
+    state.reported.add((fact.meter_topic, fact.meter_partition, fact.tick, fact.pool, fact.chunk))
+    record_latencies(state.pools[fact.pool], fact)
+
+
+def _sla_measured(state: PartitionState, fact: SlaMeasured) -> None:
+    record_measured(state.pools[fact.pool], fact)
+
+
+def _base_changes(state: PartitionState, fact: BaseChanges) -> None:
+    record_base_changes(state.pools[fact.pool], fact)
+
+
 def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:
     """The outcome is complete; what it teaches about demand is learned when the whole period is closed."""
 
@@ -297,6 +331,7 @@ def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:
 def _period_closed(state: PartitionState, fact: PeriodClosed) -> None:
     pool = state.pools[fact.pool]
     demand.learn(pool.tenants)
+    record_latencies_end(pool)
     pool.tenants["used"][:] = 0
     pool.tenants["requests"][:] = 0
     pool.closed_period = fact.period
@@ -339,4 +374,9 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     Debts: _debts,
     Limits: _limits,
     Shortfalls: _shortfalls,
+    LoopsSet: _loops_set,
+    BaseFloorSet: _base_floor_set,
+    LatenciesCounted: _latencies_counted,
+    SlaMeasured: _sla_measured,
+    BaseChanges: _base_changes,
 }

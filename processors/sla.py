@@ -25,7 +25,6 @@ State is SlaState, 13 columns: 10 MB for 100,000 tenants, of which a period take
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ import numpy as np
 from processors.allocation.exact import MILLION, Flags, Ints
 from processors.latencies import Quantiles
 from processors.lending import Moves, give_back, in_turn, lend, matched, share_of
+from schemas.loops import BaseReason, SlaLoop
 
 NO_SLA = -1
 MAX_WINDOW = 62
@@ -41,27 +41,11 @@ MAX_WINDOW = 62
 _UNKNOWN = -1
 
 
-class Reason(StrEnum):
-    """Why a base moved, or why it did not."""
-
-    EXCEEDED = "sla_exceeded"
-    """The tenant's latency keeps exceeding its SLA: it is given a step."""
-    HOLDS = "sla_holds"
-    """The SLA has held for long enough: a part goes back."""
-    NOT_TOKEN_BOUND = "sla_not_token_bound"  # noqa: S105  no secret: tokens of work
-    """More tokens did not help, or the tenant does not use what it has: what was given in vain goes back."""
-    OUT_OF_REACH = "sla_out_of_reach"
-    """The boost is at its bound and the SLA is still exceeded. The boost stays; nothing more is given."""
-    NO_PAYER = "sla_no_payer"
-    """Nobody of lower priority has anything left above its floor."""
-    WITHDRAWN = "sla_withdrawn"
-    """The tenant has no SLA any more, or a smaller base: what exceeds its bound goes back."""
-    FLOOR_RAISED = "floor_raised"
-    """A payer needs back what it lent, to keep what it was promised."""
-
-
-REASONS: tuple[Reason, ...] = tuple(Reason)
+REASONS: tuple[BaseReason, ...] = tuple(BaseReason)
 """A reason's code in columns is its place here."""
+
+
+_STATED = SlaLoop()
 
 
 class SlaSettings(NamedTuple):
@@ -84,20 +68,20 @@ class SlaSettings(NamedTuple):
         longest: neither of the two grows beyond this.
     """
 
-    quantile: int = 990_000
-    window: int = 5
-    breaches: int = 3
-    min_requests: int = 20
-    margin: int = 100_000
-    gain: int = 100_000
-    busy: int = 500_000
-    step: int = 100_000
-    bound: int = 500_000
-    decay: int = 250_000
-    patience: int = 3
-    hold: int = 10
-    rest: int = 60
-    longest: int = 1_440
+    quantile: int = _STATED.quantile
+    window: int = _STATED.window
+    breaches: int = _STATED.breaches
+    min_requests: int = _STATED.min_requests
+    margin: int = _STATED.margin
+    gain: int = _STATED.gain
+    busy: int = _STATED.busy
+    step: int = _STATED.step
+    bound: int = _STATED.bound
+    decay: int = _STATED.decay
+    patience: int = _STATED.patience
+    hold: int = _STATED.hold
+    rest: int = _STATED.rest
+    longest: int = _STATED.longest
 
 
 class SlaState(NamedTuple):
@@ -321,10 +305,10 @@ def _moves(state: SlaState, promises: Promises, seen: _Seen, trial: tuple[Flags,
     decayed = np.where(held, np.maximum(share_of(state.boost, settings.decay), (step + 1) // 2), 0)
     useless = np.where(stopped, state.boost - state.useful, 0)
     release = np.minimum(np.maximum.reduce([state.boost - bound, decayed, useless]), state.boost)
-    because = np.full(ended.size, REASONS.index(Reason.FLOOR_RAISED), np.int64)
-    because[release > 0] = REASONS.index(Reason.WITHDRAWN)
-    because[(release > 0) & (decayed > 0)] = REASONS.index(Reason.HOLDS)
-    because[useless > 0] = REASONS.index(Reason.NOT_TOKEN_BOUND)
+    because = np.full(ended.size, REASONS.index(BaseReason.FLOOR_RAISED), np.int64)
+    because[release > 0] = REASONS.index(BaseReason.WITHDRAWN)
+    because[(release > 0) & (decayed > 0)] = REASONS.index(BaseReason.HOLDS)
+    because[useless > 0] = REASONS.index(BaseReason.NOT_TOKEN_BOUND)
     return _Trial(ended, idle, stopped, held, asked, np.maximum(release, 0), because)
 
 
@@ -349,8 +333,8 @@ def _close(state: SlaState, trial: _Trial, granted: Ints, settings: SlaSettings)
         + np.where((told | stuck) & ~stepped & (state.calm < settings.breaches), TOLD, 0),
     )
     codes = np.full(stepped.size, _UNKNOWN, np.int64)
-    codes[stuck & ~told] = REASONS.index(Reason.OUT_OF_REACH)
-    codes[stuck & ~told & (trial.asked > 0)] = REASONS.index(Reason.NO_PAYER)
-    codes[stopped] = REASONS.index(Reason.NOT_TOKEN_BOUND)
+    codes[stuck & ~told] = REASONS.index(BaseReason.OUT_OF_REACH)
+    codes[stuck & ~told & (trial.asked > 0)] = REASONS.index(BaseReason.NO_PAYER)
+    codes[stopped] = REASONS.index(BaseReason.NOT_TOKEN_BOUND)
     speaking = np.flatnonzero(codes != _UNKNOWN)
     return state, Verdicts(speaking, codes[speaking])

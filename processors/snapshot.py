@@ -7,12 +7,14 @@ The engine keeps them in a Faust table (only chunks that changed are written aga
 import json
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
+from processors.loops.dumping import dump_latencies, dump_loops, load_loops
+from processors.loops.state import LOOP_COLUMNS
 from processors.market.dumping import dump_market, load_market
 from processors.sharing.state import Promised, Sharing, SharingTerms
 from processors.state import OpenPeriod, PartitionState, PoolState
@@ -49,6 +51,13 @@ class PoolDump:
     chunks: list[bytes]
     market: list[bytes]
     """processors/market/dumping.py"""
+    latencies: list[bytes] = field(default_factory=list)
+    """processors/loops/dumping.py"""
+
+    @property
+    def bodies(self) -> dict[str, list[bytes]]:
+        """All chunks, by what they hold, in the order in which they are hashed."""
+        return {"pool": self.chunks, "market": self.market, "latencies": self.latencies}
 
 
 def dump_pool(pool: PoolState) -> PoolDump:
@@ -68,8 +77,10 @@ def dump_pool(pool: PoolState) -> PoolDump:
     }
     if pool.sharing is not None:  # a pool that is none looks as it always did, and so does its hash
         head["sharing"] = asdict(pool.sharing)
+    if pool.loops is not None:
+        head["loops"] = dump_loops(pool.loops)
     chunks = [_dump_chunk(pool.tenants, start) for start in range(0, len(pool.tenants), CHUNK_SLOTS)]
-    return PoolDump(_json(head), chunks, dump_market(pool.market))
+    return PoolDump(_json(head), chunks, dump_market(pool.market), dump_latencies(pool.loops))
 
 
 def load_pool(dump: PoolDump) -> PoolState:
@@ -78,8 +89,11 @@ def load_pool(dump: PoolDump) -> PoolState:
     pool = PoolState(head["name"], head["period_s"], head["tick_ms"], _terms(head["declared"]))
     if "sharing" in head:
         _load_sharing(pool.begin_sharing(), head["sharing"])
+    if "loops" in head:
+        pool.tenants.add_columns(LOOP_COLUMNS)
+        pool.loops = load_loops(head["loops"], dump.latencies)
     known = pool.tenants.columns
-    if head["columns"] != list(known):
+    if set(head["columns"]) != set(known):
         raise SnapshotFormatError(f"columns: {head['columns']}, this version keeps {list(known)}")
     if head["open"] is not None:
         running = head["open"]
@@ -94,7 +108,7 @@ def load_pool(dump: PoolDump) -> PoolState:
         names += parted_names
         columns.append(values)
     whole = np.concatenate(columns, axis=1) if columns else np.empty((len(known), 0), np.int64)
-    pool.tenants.replace_all(names, dict(zip(known, whole, strict=True)))
+    pool.tenants.replace_all(names, dict(zip(head["columns"], whole, strict=True)))
     pool.market = load_market(dump.market)
     pool.promised = int(pool.tenants["declared_base"].sum())
     return pool
@@ -104,7 +118,7 @@ def state_hash(pool: PoolState) -> str:
     """BLAKE2b-256 of the pool's whole state, as hex: what two replays must agree on."""
     dump = dump_pool(pool)
     digest = blake2b(dump.header, digest_size=32)
-    for chunk in (*dump.chunks, *dump.market):
+    for chunk in (chunk for chunks in dump.bodies.values() for chunk in chunks):
         digest.update(chunk)
     return digest.hexdigest()
 

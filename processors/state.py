@@ -4,6 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from processors.loops.state import Loops
 from processors.market.state import Market
 from processors.sharing.state import SHARING_COLUMNS, Sharing
 from processors.tenants import Tenants
@@ -44,6 +45,7 @@ class PoolState:
             would count before they were used. -1: none.
         promised: the sum of all declared bases. At most 2^53: a base grows only where the sum fits a capacity.
         sharing: of a token pool; None in others, which then have none of its columns either.
+        loops: None, likewise, where nothing was ever said of loops or contracted bases.
     """
 
     name: str
@@ -58,6 +60,7 @@ class PoolState:
     tenants: Tenants = field(default_factory=Tenants)
     market: Market = field(default_factory=Market)
     sharing: Sharing | None = None
+    loops: Loops | None = None
 
     def begin_sharing(self) -> Sharing:
         """The state of a token pool, made if there is none."""

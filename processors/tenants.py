@@ -130,7 +130,11 @@ class Tenants:
             self._columns[name] = column
 
     def replace_all(self, names: list[str], columns: dict[str, Column]) -> None:
-        """Take names and columns as they are (from a snapshot): all of `columns`, each as long as `names`."""
+        """Take names and columns as they are (from a snapshot): all of `columns`, each as long as `names`, in this order.
+
+        The order in which groups of columns were added is part of the state's bytes.
+        """
+        self._initial = {name: self._initial[name] for name in columns}
         self.names = names
         self.slots = {name: slot for slot, name in enumerate(names)}
         self._columns = {name: columns[name].astype(np.int64) for name in self._initial}

@@ -22,6 +22,7 @@ from fastavro import parse_schema, schemaless_reader
 from schemas.avro import avro_fingerprint, parsed, record
 from schemas.catalogue import EVENTS
 from schemas.compatibility import incompatibilities
+from schemas.loops import Rebalancing, SlaLoop
 from schemas.model import Event
 from schemas.shape import REQUIRED, shapes
 
@@ -48,10 +49,16 @@ def _only_allocations(fields: Fields) -> Fields:
     }
 
 
+def _before_the_loops(fields: Fields) -> Fields:
+    """Version 3 of a pool: bases stayed as they were declared."""
+    return {**fields, "sla": dict(SlaLoop(enabled=False)), "rebalance": dict(Rebalancing(enabled=False))}
+
+
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("allocations_opened", 1): _before_the_market,
     ("allocations_closed", 1): _before_the_market,
     ("postings", 1): _only_allocations,
+    ("pool", 3): _before_the_loops,
 }
 """(kind, N) -> what turns the fields of version N into those of version N + 1, where Avro's resolution can't. Must be pure."""
 

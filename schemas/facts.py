@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from schemas.fact import Fact, fact_table
 from schemas.ledgering import Asset, CodeName, EntryName
+from schemas.loop_facts import LOOP_FACTS
 from schemas.market_facts import MARKET_FACTS
 from schemas.model import Table
 from schemas.published import BasisPoints, ForecasterName, PolicyName, TierName
@@ -64,6 +65,8 @@ class Reason(StrEnum):
     WRONG_PHASE = "wrong_phase"
     INVALID_AMOUNT = "invalid_amount"
     LENDING_ABOVE_NOMINAL = "lending_above_nominal"
+    INVALID_SETTING = "invalid_setting"
+    """Of the SLA loop or of rebalancing: out of its range, or against another one."""
 
 
 ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]
@@ -355,4 +358,5 @@ FACTS: tuple[type[Fact], ...] = (
     PeriodClosed,
     *MARKET_FACTS,
     *SHARING_FACTS,
+    *LOOP_FACTS,
 )

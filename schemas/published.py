@@ -19,6 +19,7 @@ from schemas.entitlements import (
     Replicas,
     ReplicaTokensPerS,
 )
+from schemas.loops import Rebalancing, SlaLoop
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS
 from schemas.model import Event, Landing, Table
 from schemas.planning import PLAN_COMMANDS
@@ -215,7 +216,7 @@ class PoolCommand(Event):
     """An operator defines or changes a pool; holds from the next period on. Identified by `id`."""
 
     KIND: ClassVar[str] = "pool"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     type: Annotated[Literal["pool"], Unit("pool"), Store("LowCardinality(String)")] = "pool"
     id: EventId
@@ -266,6 +267,10 @@ class PoolCommand(Event):
     """Whether the policy max_min shares by weights that debt has changed."""
     burst: Annotated[list[BurstKnot], Field(max_length=16)] = Field(default_factory=list)
     """How much of what they may borrow tenants may use as the pool fills; empty: what admission does by default."""
+    sla: SlaLoop | None = None
+    """How bases rise and fall with tenants' latency. Null: on, as by default."""
+    rebalance: Rebalancing | None = None
+    """How bases follow long-term use. Null: on, as by default."""
 
     @model_validator(mode="after")
     def _says_what_a_replica_is(self) -> Self:
@@ -291,7 +296,7 @@ class ProfileCommand(Event):
     """An operator defines or changes a tenant's profile in a pool; holds from the next period on. Identified by `id`."""
 
     KIND: ClassVar[str] = "profile"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     type: Annotated[Literal["profile"], Unit("profile"), Store("LowCardinality(String)")] = "profile"
     id: EventId
@@ -309,6 +314,15 @@ class ProfileCommand(Event):
     """Of its KV-cache blocks."""
     concurrency: ConcurrencyQuota | None = None
     """Of its requests in flight."""
+    base_floor: Tokens | None = None
+    """Tokens of the base that were contracted: neither the SLA loop nor rebalancing takes them. Null: of dedicated and guaranteed
+    tenants the whole base, of others none."""
+
+    @model_validator(mode="after")
+    def _contracts_no_more_than_the_base(self) -> Self:
+        if self.base_floor is not None and self.base_floor > self.base:
+            raise ValueError(f"base_floor: {self.base_floor} is more than the base {self.base}")
+        return self
 
     @model_validator(mode="after")
     def _dedicated_is_never_lent(self) -> Self:

@@ -41,6 +41,9 @@ from processors.state import PartitionState
 Table = MutableMapping[bytes, bytes]
 """The Faust table: keys and values are bytes, writes go to the changelog partition of the event that is being handled."""
 
+_COUNT = {"pool": "chunks", "market": "market", "latencies": "latencies"}
+"""What a chunk holds -> the marker's field that counts them; a snapshot of an older release has no latencies."""
+
 logger = logging.getLogger(__name__)
 
 _PACK = zstandard.ZstdCompressor(level=1)
@@ -111,8 +114,12 @@ class SnapshotStore:
             places[part] = self._put(part, chunk)
         for name, pool in sorted(state.pools.items()):
             dump = dump_pool(pool)
-            marker["pools"][name] = {"header": dump.header.decode(), "chunks": len(dump.chunks), "market": len(dump.market)}
-            for kind, chunks in (("pool", dump.chunks), ("market", dump.market)):
+            bodies = dump.bodies
+            marker["pools"][name] = {
+                "header": dump.header.decode(),
+                "chunks": {kind: len(chunks) for kind, chunks in bodies.items()},
+            }
+            for kind, chunks in bodies.items():
                 for number, chunk in enumerate(chunks):
                     part = f"{kind}/{name}/{number}"
                     places[part] = self._put(part, chunk)
@@ -152,11 +159,13 @@ class SnapshotStore:
         parts = [f"commands/{number}" for number in range(marker["commands"])]
         load_commands(state, [self._get(part, places[part]) for part in parts])
         for name, pool in marker["pools"].items():
-            chunks, market = (
-                [self._get(part, places[part]) for part in (f"{kind}/{name}/{number}" for number in range(count))]
-                for kind, count in (("pool", pool["chunks"]), ("market", pool["market"]))
-            )
-            state.pools[name] = load_pool(PoolDump(pool["header"].encode(), chunks, market))
+            bodies = {
+                kind: [
+                    self._get(part, places[part]) for part in (f"{kind}/{name}/{number}" for number in range(pool.get(count, 0)))
+                ]
+                for kind, count in _COUNT.items()
+            }
+            state.pools[name] = load_pool(PoolDump(pool["header"].encode(), bodies["pool"], bodies["market"], bodies["latencies"]))
         return state
 
     def _key(self, part: str, turn: int) -> bytes:

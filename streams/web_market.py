@@ -8,7 +8,7 @@ from typing import Any
 from processors.market.data import limit
 from processors.market.outcome import account_of
 from processors.market.state import Offer, Position, parted
-from processors.market.tokens import owned
+from processors.market.tokens import base_ahead, owned
 from processors.orderbook import Order
 from processors.state import PoolState
 from schemas.ledgering import MONEY
@@ -23,7 +23,7 @@ def tenant_market(pool: PoolState, slot: int) -> dict[str, Any]:
     ledger, account = pool.market.ledger, account_of(tenant)
     return {
         "limit": limit(pool, slot),
-        "base_ahead": int(pool.tenants["declared_base"][slot]),
+        "base_ahead": base_ahead(pool, slot),
         "money": {
             "available": ledger.available(MONEY, account),
             "held": ledger.held(MONEY, account),

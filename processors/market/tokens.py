@@ -1,5 +1,7 @@
 """What a tenant surely owns, and so may sell: of a forward period its base, of the present one what it has not used.
 
+Of its base what the SLA loop has lent to others is not its own, and what others lent to it neither (processors/loops/bases.py).
+
 Tokens that it bought are its own in both, tokens that it sold are not, and what it offers or sells is held at once, so that it
 can't be sold twice. On the ledger an owner is issued only what it gives away (market/outcome.py, `grants`): a hundred thousand
 tenants that never trade cost nothing in sixty forward periods.
@@ -32,7 +34,13 @@ def owned(pool: PoolState, tenant: str, period: int) -> int:
         return allocated(pool, tenant) - int(pool.tenants["used"][slot])
     instrument = pool.market.instruments.get(period)
     position = _NOTHING if instrument is None else instrument.positions.get(tenant, _NOTHING)
-    return int(pool.tenants["declared_base"][slot]) + position.net
+    return base_ahead(pool, slot) + position.net
+
+
+def base_ahead(pool: PoolState, slot: int) -> int:
+    """What of its base a tenant may give away of a forward period: all but what the SLA loop has lent."""
+    base = int(pool.tenants["declared_base"][slot])
+    return base if pool.loops is None else base - int(pool.tenants["sla_paid"][slot])
 
 
 def allocated(pool: PoolState, tenant: str) -> int:
@@ -60,6 +68,14 @@ def promised_forward(pool: PoolState, tenant: str) -> int:
         ),
         default=0,
     )
+
+
+def promising(pool: PoolState) -> set[str]:
+    """Tenants that traded or offer tokens of forward periods; of others `promised_forward` is 0."""
+    present = -1 if pool.open is None else pool.open.period
+    forward = (period for period in pool.market.instruments if period > present)
+    found = {tenant for period in forward for tenant in (*pool.market.instruments[period].positions, *offering(pool, period))}
+    return found & pool.tenants.slots.keys()
 
 
 def offering(pool: PoolState, period: int) -> list[str]:

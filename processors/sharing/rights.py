@@ -8,6 +8,7 @@ import numpy.typing as npt
 from processors.allocation.exact import Ints
 from processors.entitlement import GUARANTEED
 from processors.limits import Rights, rates_of
+from processors.loops.bases import effective
 from processors.market.data import limits as allocated_tokens
 from processors.sharing.state import NOT_GIVEN, SharingTerms
 from processors.state import PoolState
@@ -63,7 +64,7 @@ def declared_rates(pool: PoolState, terms: SharingTerms, slots: Slots) -> Ints:
     """What debts of tenants are measured by when a period opens: as they are declared, with their base alone."""
     tenants = pool.tenants
     rights = Rights(
-        tenants["declared_base"][slots] // pool.period_s,
+        effective(pool)[slots] // pool.period_s,
         tenants["declared_throughput_borrowing"][slots],
         tenants["declared_throughput_lending"][slots],
     )

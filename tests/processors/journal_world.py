@@ -69,7 +69,7 @@ def state_bytes(state):
     return (
         dump_partition(state),
         tuple(dump_commands(state)),
-        tuple((name, dump.header, *dump.chunks, *dump.market) for name, dump in pools.items()),
+        tuple((name, dump.header, *(chunk for chunks in dump.bodies.values() for chunk in chunks)) for name, dump in pools.items()),
     )
 
 

@@ -60,7 +60,7 @@ def test_a_step(base, need, least, expected):
 
 AMOUNT = st.integers(0, 30) | st.integers(0, 10**6) | st.just(2**53)
 ROWS = st.lists(st.tuples(AMOUNT, AMOUNT | st.just(UNKNOWN), AMOUNT), min_size=1, max_size=8)
-TERMS = st.builds(RebalanceSettings._make, st.tuples(*(st.integers(*each) for each in ((0, M), (0, M), (0, 3), (0, M), (0, 3)))))
+TERMS = st.builds(RebalanceSettings, *(st.integers(*each) for each in ((0, M), (0, M), (0, 3), (0, M), (0, 3))))
 
 
 @settings(max_examples=300, deadline=None)

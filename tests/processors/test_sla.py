@@ -8,7 +8,8 @@ from queue_world import Tenant, World
 
 from processors.latencies import NO_LATENCY, Quantiles
 from processors.lending import priorities
-from processors.sla import NO_SLA, REASONS, Observed, Promises, Reason, SlaSettings, beginning, check, decide
+from processors.sla import NO_SLA, REASONS, Observed, Promises, SlaSettings, beginning, check, decide
+from schemas.loops import BaseReason
 
 M = 10**6
 SLA = 1000
@@ -288,7 +289,7 @@ def test_a_load_that_no_boost_can_serve_stays_at_its_bound():
     loop_boosts = [row[0] for row in loop.boosts]
     assert loop_boosts == sorted(loop_boosts)
     assert loop_boosts[-1] == 5_000
-    assert loop.reasons(0) == [Reason.OUT_OF_REACH]
+    assert loop.reasons(0) == [BaseReason.OUT_OF_REACH]
 
 
 def test_constant_load_comes_to_rest():

@@ -1,0 +1,82 @@
+"""Recording facts of the loops in the state: no judgement here (processors/recording.py)."""
+
+import numpy as np
+
+from processors.latencies import Collected, Entries
+from processors.loops.state import LOOP_COLUMNS, NOT_CONTRACTED, Loops
+from processors.rebalance import RebalanceSettings
+from processors.sla import NO_SLA, SlaSettings, SlaState
+from processors.state import PoolState
+from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, SlaMeasured
+from schemas.loops import BaseChange
+
+
+def record_loops(pool: PoolState, fact: LoopsSet) -> None:
+    """How the loops react from now on."""
+    loops = _begin(pool)
+    sla = SlaSettings(*(getattr(fact, f"sla_{name}") for name in SlaSettings._fields))
+    rebalance = RebalanceSettings(*(getattr(fact, f"rebalance_{name}") for name in RebalanceSettings._fields))
+    loops.sla = sla if fact.sla_enabled else None
+    loops.rebalance = rebalance if fact.rebalance_enabled else None
+
+
+def record_base(pool: PoolState, slot: int, base: int) -> None:
+    """A base as the operator declares it."""
+    if pool.loops is not None:
+        pool.tenants["contracted_base"][slot] = base
+
+
+def record_base_floor(pool: PoolState, fact: BaseFloorSet) -> None:
+    """What of a base was contracted."""
+    _begin(pool)
+    floor = NOT_CONTRACTED if fact.base_floor is None else fact.base_floor
+    pool.tenants["base_floor"][pool.tenants.slot(fact.tenant)] = floor
+
+
+def record_latencies(pool: PoolState, fact: LatenciesCounted) -> None:
+    """Histograms of the open period, or of the one after it."""
+    loops = _begin(pool)
+    runs = pool.open is not None and fact.period <= pool.open.period
+    slots = pool.tenants.slots_of(fact.tenant)
+    bucket, count = (np.array(column, np.int64) for column in (fact.bucket, fact.count))
+    (loops.latencies if runs else loops.ahead).add(Entries(slots[fact.owner].astype(np.int64), bucket, count))
+
+
+def record_measured(pool: PoolState, fact: SlaMeasured) -> None:
+    """What the SLA loop remembers."""
+    _begin(pool)
+    slots = pool.tenants.slots_of(fact.tenant)
+    for name in SlaState._fields:
+        column = getattr(fact, name)
+        pool.tenants[f"sla_{name}"][slots] = (
+            [NO_SLA if value is None else value for value in column] if name == "reference" else column
+        )
+
+
+def record_base_changes(pool: PoolState, fact: BaseChanges) -> None:
+    """Rebalanced bases. Boosts and loans are recorded by what the SLA loop remembers."""
+    tenants = pool.tenants
+    for tenant, kind, before, after in zip(fact.tenant, fact.kind, fact.before, fact.after, strict=True):
+        if kind == BaseChange.REBALANCE:
+            tenants["declared_base"][tenants.slots[tenant]] += after - before
+
+
+def record_latencies_begin(pool: PoolState) -> None:
+    """A period opens: what meters reported of it ahead of time is of the open period now."""
+    if pool.loops is not None:
+        pool.loops.latencies, pool.loops.ahead = pool.loops.ahead, Collected()
+
+
+def record_latencies_end(pool: PoolState) -> None:
+    """A period is closed: its latencies are judged."""
+    if pool.loops is not None:
+        pool.loops.latencies = Collected()
+
+
+def _begin(pool: PoolState) -> Loops:
+    """The state of the loops. What is declared before it is what was contracted."""
+    if pool.loops is None:
+        pool.tenants.add_columns(LOOP_COLUMNS)
+        pool.tenants["contracted_base"][:] = pool.tenants["declared_base"]
+        pool.loops = Loops()
+    return pool.loops
