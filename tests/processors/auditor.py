@@ -96,6 +96,7 @@ class _Auditor:
     def __init__(self):
         self.tick, self.tick_ms, self.meters, self.grace = None, None, 0, 0
         self.marks, self.reports, self.commands, self.pools, self.closed = {}, set(), set(), {}, []
+        self.moved = defaultdict(int)  # (pool, tenant) -> tokens of boosts less loans
         self.delivered = {}  # (pool, period, tenant) -> (received, given), of the record that is read
 
     def take(self, record, facts):
@@ -106,6 +107,7 @@ class _Auditor:
             if fact.KIND == "deliveries"
             for tenant, received, given in zip(fact.tenant, fact.received, fact.given, strict=True)
         }
+        self.sla = [fact for fact in facts if fact.KIND == "base_changes"]
         facts = [fact for fact in facts if fact.KIND in PERIODS or (fact.KIND == "postings" and fact.code[0] == "allocation")]
         if kind in MARKET:
             require(all(fact.KIND == "command_refused" for fact in facts), f"{kind} touches periods: {facts[:1]}")
@@ -293,8 +295,22 @@ class _Auditor:
             require(row == pool.allocation.get(tenant, nothing) | traded, f"{tenant} was allocated otherwise: {row}")
         self.closes_as_a_whole(pool, following(facts), shown.values())
         self.closed.append((name, pool.open.period))
+        self.moves(name, pool)
         self.learn(pool)
         pool.closed, pool.open = pool.open.period, None
+
+    def moves(self, name, pool):
+        """Boosts and loans of a period's end: every token that one gets is another's, and each row goes on from the last."""
+        bases = {tenant: versions[-1].base + self.moved[name, tenant] for tenant, versions in pool.profiles.items()}
+        before = sum(bases.values())
+        rows = [row for fact in self.sla if (fact.pool, fact.period) == (name, pool.open.period) for row in table(fact)]
+        for row in rows:
+            require(row["kind"] in {"boost", "loan", "verdict"}, f"kind: {row}")
+            require(row["before"] == bases[row["tenant"]] and row["after"] >= 0, f"{row}, but the base is {bases[row['tenant']]}")
+            require((row["kind"] == "verdict") == (row["after"] == row["before"]), f"moved: {row}")
+            bases[row["tenant"]] = row["after"]
+            self.moved[name, row["tenant"]] += row["after"] - row["before"]
+        require(sum(bases.values()) == before, "the sum of bases")
 
     def closes_as_a_whole(self, pool, fact, rows):
         require(fact.KIND == "period_closed", f"period_closed: {fact}")
@@ -365,6 +381,7 @@ class _Auditor:
         require(list(given) == bidders, "who is allocated")
         require(opened.tenants == len(bidders), "tenants")
         profiles = {tenant: pool.profiles[tenant][-1] for tenant in bidders}
+        bases = {tenant: profile.base + self.moved[opened.pool, tenant] for tenant, profile in profiles.items()}
         start_s = opened.period_start // 1000
         left = {tenant: self.budget_left(pool, profiles[tenant], start_s) for tenant in bidders}
         answer = solve(
@@ -376,7 +393,7 @@ class _Auditor:
                 "tenants": [
                     {
                         "id": tenant,
-                        "base": profiles[tenant].base,
+                        "base": bases[tenant],
                         "elasticity": profiles[tenant].elasticity,
                         "demand": demand[tenant],
                         "budget_left": left[tenant],
@@ -389,11 +406,11 @@ class _Auditor:
         require((opened.price, opened.unallocated) == (answer["price"], answer["unallocated"]), "price, unallocated")
         require(opened.allocated == opened.capacity - opened.unallocated, "allocated")
         require(sum(row["allocated"] for row in given.values()) == opened.allocated, "Σ allocated + unallocated = capacity")
-        enough = sum(profile.base for profile in profiles.values()) <= opened.capacity
+        enough = sum(bases.values()) <= opened.capacity
         for tenant, row in given.items():
             profile, fair = profiles[tenant], answer["allocations"][tenant]
             require(all(row[name] == fair[name] for name in ("base", "surplus", "charge")), f"{row} should be {fair}")
-            require(row["base"] + row["shortfall"] == profile.base, "base + shortfall")
+            require(row["base"] + row["shortfall"] == bases[tenant], "base + shortfall")
             require(not enough or row["shortfall"] == 0, "the guarantee")
             require(row["allocated"] == row["base"] + row["surplus"] + row["bought"] - row["sold"] >= 0, "allocated")
             received, gave = self.delivered.get((opened.pool, opened.period, tenant), (0, 0))
@@ -402,7 +419,7 @@ class _Auditor:
             expected = (profile.elasticity, profile.weight, demand[tenant], left[tenant])
             require((row["elasticity"], row["weight"], row["demand"], row["budget_left"]) == expected, f"{row}: inputs")
             if left[tenant] is not None:
-                base_cost = profile.base * opened.base_price
+                base_cost = bases[tenant] * opened.base_price
                 require(row["surplus"] * opened.price <= max(0, left[tenant] - base_cost), "surplus beyond the budget")
             require(posted.pop(f"billed/{tenant}", 0) == row["charge"], "posting")
             self.spend(pool, profile, start_s, row["charge"])

@@ -3,6 +3,7 @@
 from itertools import count
 
 from processors.engine import fold
+from processors.histogram import bucket_of
 from processors.recording import evolve
 from processors.snapshot import dump_commands, dump_partition, dump_pool
 from processors.state import PartitionState
@@ -12,8 +13,12 @@ from schemas.published import Budget, PoolCommand, ProfileCommand
 MILLION = 1_000_000
 
 
+NO_LOOPS = {"sla": {"enabled": False}, "rebalance": {"enabled": False}}
+
+
 def pool(id="p1", *, pool="llm", capacity=1000, period_s=2, **terms):  # noqa: A002  the field's name
-    return PoolCommand(id=id, pool=pool, capacity=capacity, period_s=period_s, **terms)
+    """Without the loops that move bases, unless `terms` say otherwise."""
+    return PoolCommand(id=id, pool=pool, capacity=capacity, period_s=period_s, **NO_LOOPS | terms)
 
 
 def profile(id, tenant, *, base=0, elasticity=1, pool="llm", budget=None, **rest):  # noqa: A002  the field's name
@@ -41,17 +46,25 @@ def usage(tick, rows, *, pool="llm", partition=0, chunk=0, topic="usage"):
     )
 
 
-def latency(tick, pool="llm"):
+def latency(tick, rows=None, *, pool="llm", partition=0, chunk=0):
+    """`rows`: tenant -> {milliseconds: requests}."""
+    histograms = {"a": {7: 3}} if rows is None else rows
+    tenants = sorted(histograms)
+    entries = [
+        (owner, bucket_of(ms), requests)
+        for owner, tenant in enumerate(tenants)
+        for ms, requests in sorted(histograms[tenant].items())
+    ]
     return LatencySums(
         pool=pool,
         meter_topic="latency",
-        meter_partition=0,
+        meter_partition=partition,
         tick=tick,
-        chunk=0,
-        tenant=["a"],
-        owner=[0],
-        bucket=[7],
-        count=[3],
+        chunk=chunk,
+        tenant=tenants,
+        owner=[owner for owner, _, _ in entries],
+        bucket=[bucket for _, bucket, _ in entries],
+        count=[requests for _, _, requests in entries],
     )
 
 
