@@ -75,6 +75,7 @@ def decide_profile(state: PartitionState, command: ProfileCommand, stamp: Stamp)
         budget_window_s=None if command.budget is None else command.budget.window_s,
         tier=command.tier,
         weight=command.weight,
+        bid_on=command.bid_on,
     )
     yield from set_entitlement(pool, command, version, next_period(pool), stamp)
     yield from set_base_floor(pool, command, version, next_period(pool), stamp)

@@ -13,6 +13,7 @@ from processors import budgets, debt, demand
 from processors.accounts import OPERATOR, billed_account
 from processors.allocation import AuctionInput, Outcome, allocate
 from processors.allocation.exact import exact_sum
+from processors.demand import QUANTILES, Expected
 from processors.entitlement import TIERS, precedence
 from processors.loops.bases import effective
 from processors.loops.closing import decide_sla
@@ -131,9 +132,8 @@ def _open_period(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterat
     order = tenants.order()
     rows = order[tenants["declared_version"][order] > 0]
 
-    expected = demand.mean(terms.forecaster, tenants)
+    expected = demand.forecast(pool, period)
     for chunk in _chunks(rows):
-        unknown: list[int | None] = [None] * len(chunk)
         yield stamp.fact(
             Forecasts,
             pool.name,
@@ -141,12 +141,10 @@ def _open_period(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterat
             period_start=start_ms,
             forecaster=terms.forecaster,
             tenant=[tenants.names[slot] for slot in chunk.tolist()],
-            mean=expected[chunk].tolist(),
-            p50=unknown,
-            p90=unknown,
-            p99=unknown,
+            mean=expected.mean[chunk].tolist(),
+            **_quantiles(expected, chunk),
         )
-    asked = _auction_input(pool, rows, expected, start_ms)
+    asked = _auction_input(pool, rows, demand.bids_on(tenants, expected), start_ms)
     outcome = allocate(terms.policy, asked)
     yield stamp.fact(
         PeriodOpened,
@@ -171,6 +169,12 @@ def _open_period(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterat
         yield from offer_unsold(state, pool, pool.open, stamp)
 
 
+def _quantiles(expected: Expected, chunk: Slots) -> dict[str, list[int | None]]:
+    if expected.quantiles is None:
+        return {name: [None] * len(chunk) for name in QUANTILES}
+    return {name: row[chunk].tolist() for name, row in zip(QUANTILES, expected.quantiles, strict=True)}
+
+
 def _means(pool: PoolState, rows: Slots, auction: Auction) -> Means:
     """What the period has to deliver from; asked for only where anything was traded."""
     asked, outcome = auction
@@ -181,8 +185,11 @@ def _means(pool: PoolState, rows: Slots, auction: Auction) -> Means:
     return Means(given, asked.capacity, exact_sum(asked.base))
 
 
-def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int) -> AuctionInput:
-    """What the policy is given: the declared profiles, which come into force with the period, with boosts and loans of bases."""
+def _auction_input(pool: PoolState, rows: Slots, bids_on: Column, start_ms: int) -> AuctionInput:
+    """What the policy is given: the declared profiles, which come into force with the period, with boosts and loans of bases.
+
+    `bids_on` is the demand of each tenant, by slot.
+    """
     tenants = pool.tenants
     terms = pool.declared
     left = budgets.budget_left(tenants, start_ms)[rows]
@@ -192,7 +199,7 @@ def _auction_input(pool: PoolState, rows: Slots, expected: Column, start_ms: int
         reserve_price=terms.reserve_price,
         base=effective(pool)[rows],
         elasticity=tenants["declared_elasticity"][rows],
-        demand=expected[rows],
+        demand=bids_on[rows],
         budget_left=left,
         capped=left != NO_CAP,
         weight=_weights(pool, rows),

@@ -77,15 +77,21 @@ from schemas.market_facts import (
     Trades,
     TransferEvents,
 )
-from schemas.published import Tier
+from schemas.published import BidOn, Tier
 from schemas.sharing_facts import AdmissionsCounted, CapacityShared, Debts, EntitlementSet, Limits, Shortfalls, TokenPoolSet
+
+_USAGE = "usage/"
+"""How the names of meters of usage begin: "topic/partition"."""
 
 
 def evolve(state: PartitionState, fact: Fact) -> None:
     """Record one fact."""
     _RECORD[type(fact)](state, fact)
     pool = state.pools.get(fact.pool)
-    if pool is not None and pool.market.bots.held:
+    if pool is None:
+        return
+    demand.admit(pool)
+    if pool.market.bots.held:
         notice(pool.market.bots.changes, fact)
 
 
@@ -135,9 +141,10 @@ def _pool_set(state: PartitionState, fact: PoolSet) -> None:
     )
     pool = state.pools.get(fact.pool)
     if pool is None:
-        state.pools[fact.pool] = PoolState(fact.pool, fact.period_s, fact.tick_ms, terms)
+        pool = state.pools[fact.pool] = PoolState(fact.pool, fact.period_s, fact.tick_ms, terms)
     else:
         pool.declared, pool.period_s, pool.tick_ms = terms, fact.period_s, fact.tick_ms
+    demand.keep(pool)
 
 
 def _profile_set(state: PartitionState, fact: ProfileSet) -> None:
@@ -156,6 +163,7 @@ def _profile_set(state: PartitionState, fact: ProfileSet) -> None:
     tenants["declared_window_s"][slot] = fact.budget_window_s or 0
     tenants["declared_tier"][slot] = TIERS.index(Tier(fact.tier))
     record_base(pool, slot, fact.base)
+    demand.choose(pool, slot, BidOn(fact.bid_on))
     record_promise(pool, slot, before)
 
 
@@ -177,7 +185,7 @@ def _usage_unrouted(state: PartitionState, fact: UsageUnrouted) -> None:
 
 
 def _forecasts(state: PartitionState, fact: Forecasts) -> None:
-    """A forecast is seen in the bids that follow from it."""
+    """A forecast follows from what was learned; it is seen in the bids that follow from it."""
 
 
 def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
@@ -185,6 +193,7 @@ def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
     pool = state.pools[fact.pool]
     terms = replace(pool.declared, capacity=fact.capacity)  # replicas may serve less than what is declared
     pool.open = OpenPeriod(fact.period, terms, fact.price, fact.allocated, fact.unallocated)
+    demand.forget(pool)
     tenants = pool.tenants
     budgets.begin_windows(tenants, pool.start_ms(fact.period))
     for column in DECLARED:
@@ -330,7 +339,7 @@ def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:
 
 def _period_closed(state: PartitionState, fact: PeriodClosed) -> None:
     pool = state.pools[fact.pool]
-    demand.learn(pool.tenants)
+    demand.learn(pool, fact.period, all_reported=not any(meter.startswith(_USAGE) for meter in fact.late_meters))
     record_latencies_end(pool)
     pool.tenants["used"][:] = 0
     pool.tenants["requests"][:] = 0

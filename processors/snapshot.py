@@ -6,17 +6,19 @@ The engine keeps them in a Faust table (only chunks that changed are written aga
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
+from processors.demand import BID_COLUMNS
+from processors.forecast.dumping import dump_forecaster, load_forecaster, moving
 from processors.loops.dumping import dump_latencies, dump_loops, load_loops
 from processors.loops.state import LOOP_COLUMNS
 from processors.market.dumping import dump_market, load_market
-from processors.sharing.state import Promised, Sharing, SharingTerms
+from processors.sharing.state import SHARING_COLUMNS, Promised, Sharing, SharingTerms
 from processors.state import OpenPeriod, PartitionState, PoolState
 from processors.tenants import Tenants
 from processors.terms import MarketTerms, Terms
@@ -53,15 +55,22 @@ class PoolDump:
     """processors/market/dumping.py"""
     latencies: list[bytes] = field(default_factory=list)
     """processors/loops/dumping.py"""
+    mixture: list[bytes] = field(default_factory=list)
+    """processors/forecast/dumping.py"""
 
     @property
     def bodies(self) -> dict[str, list[bytes]]:
-        """All chunks, by what they hold, in the order in which they are hashed."""
-        return {"pool": self.chunks, "market": self.market, "latencies": self.latencies}
+        """All chunks, by what they hold."""
+        return {"pool": self.chunks, "market": self.market, "latencies": self.latencies, "mixture": self.mixture}
 
 
 def dump_pool(pool: PoolState) -> PoolDump:
     """The pool's whole state."""
+    mixture = [] if pool.mixture is None else dump_forecaster(pool.mixture)
+    return PoolDump(_header(pool), list(_dump_chunks(pool.tenants)), dump_market(pool.market), dump_latencies(pool.loops), mixture)
+
+
+def _header(pool: PoolState) -> bytes:
     head = {
         "format": FORMAT,
         "name": pool.name,
@@ -79,21 +88,22 @@ def dump_pool(pool: PoolState) -> PoolDump:
         head["sharing"] = asdict(pool.sharing)
     if pool.loops is not None:
         head["loops"] = dump_loops(pool.loops)
-    chunks = [_dump_chunk(pool.tenants, start) for start in range(0, len(pool.tenants), CHUNK_SLOTS)]
-    return PoolDump(_json(head), chunks, dump_market(pool.market), dump_latencies(pool.loops))
+    if pool.mixture is not None:
+        head["mixture"] = {"learned": pool.mixture.learned, "busy": pool.mixture.busy}
+    return _json(head)
 
 
 def load_pool(dump: PoolDump) -> PoolState:
     """The inverse of `dump_pool`."""
     head = _parse(dump.header)
     pool = PoolState(head["name"], head["period_s"], head["tick_ms"], _terms(head["declared"]))
+    _add_columns(pool.tenants, head["columns"])
     if "sharing" in head:
         _load_sharing(pool.begin_sharing(), head["sharing"])
     if "loops" in head:
-        pool.tenants.add_columns(LOOP_COLUMNS)
         pool.loops = load_loops(head["loops"], dump.latencies)
     known = pool.tenants.columns
-    if set(head["columns"]) != set(known):
+    if head["columns"] != list(known):
         raise SnapshotFormatError(f"columns: {head['columns']}, this version keeps {list(known)}")
     if head["open"] is not None:
         running = head["open"]
@@ -108,18 +118,24 @@ def load_pool(dump: PoolDump) -> PoolState:
         names += parted_names
         columns.append(values)
     whole = np.concatenate(columns, axis=1) if columns else np.empty((len(known), 0), np.int64)
-    pool.tenants.replace_all(names, dict(zip(head["columns"], whole, strict=True)))
+    pool.tenants.replace_all(names, dict(zip(known, whole, strict=True)))
     pool.market = load_market(dump.market)
+    if "mixture" in head:
+        pool.mixture = load_forecaster(pool.period_s, len(names), **head["mixture"], parts=dump.mixture)
     pool.promised = int(pool.tenants["declared_base"].sum())
     return pool
 
 
 def state_hash(pool: PoolState) -> str:
-    """BLAKE2b-256 of the pool's whole state, as hex: what two replays must agree on."""
-    dump = dump_pool(pool)
-    digest = blake2b(dump.header, digest_size=32)
-    for chunk in (chunk for chunks in dump.bodies.values() for chunk in chunks):
+    """BLAKE2b-256 of the pool's whole state, as hex: what two replays must agree on.
+
+    Of the mixture what moves with each period: processors/forecast/dumping.py says why that is enough.
+    """
+    digest = blake2b(_header(pool), digest_size=32)
+    for chunk in (*_dump_chunks(pool.tenants), *dump_market(pool.market), *dump_latencies(pool.loops)):
         digest.update(chunk)
+    for part in () if pool.mixture is None else moving(pool.mixture):
+        digest.update(part)
     return digest.hexdigest()
 
 
@@ -167,6 +183,17 @@ def load_commands(state: PartitionState, chunks: list[bytes]) -> None:
 
 def _load_keys(chunks: Iterable[bytes]) -> OrderedDict[bytes, None]:
     return OrderedDict.fromkeys(chunk[at : at + 16] for chunk in chunks for at in range(1, len(chunk), 16))
+
+
+def _add_columns(tenants: Tenants, columns: list[str]) -> None:
+    """Columns that not every pool has, in the order in which they came to this one."""
+    optional = {next(iter(group)): group for group in (SHARING_COLUMNS, BID_COLUMNS, LOOP_COLUMNS)}
+    for name in columns:
+        tenants.add_columns(optional.get(name, {}))
+
+
+def _dump_chunks(tenants: Tenants) -> Iterator[bytes]:
+    return (_dump_chunk(tenants, start) for start in range(0, len(tenants), CHUNK_SLOTS))
 
 
 def _dump_chunk(tenants: Tenants, start: int) -> bytes:

@@ -11,7 +11,7 @@ from schemas.ledgering import Asset, CodeName, EntryName
 from schemas.loop_facts import LOOP_FACTS
 from schemas.market_facts import MARKET_FACTS
 from schemas.model import Table
-from schemas.published import BasisPoints, ForecasterName, PolicyName, TierName
+from schemas.published import BasisPoints, BidOn, BidOnName, ForecasterName, PolicyName, TierName
 from schemas.sharing_facts import SHARING_FACTS
 from schemas.units import (
     Count,
@@ -144,6 +144,7 @@ class ProfileSet(Fact):
     """A version of a tenant's profile and the period from which it holds."""
 
     KIND: ClassVar[str] = "profile_set"
+    VERSION: ClassVar[int] = 2
     TABLE: ClassVar[Table | None] = fact_table(
         "profiles", "one version of a tenant's profile", "pool", "tenant", "from_period", "version"
     )
@@ -159,6 +160,7 @@ class ProfileSet(Fact):
     budget_window_s: Seconds | None
     tier: TierName
     weight: Decimal6
+    bid_on: BidOnName = BidOn.MEAN
 
 
 class UsageCounted(Fact):

@@ -193,9 +193,21 @@ class Forecaster(StrEnum):
 
     LAST_VALUE = "last_value"
     EXPONENTIAL = "exponential"
+    MIXTURE = "mixture"
+    """Of simple experts, with quantiles (processors/forecast)."""
+
+
+class BidOn(StrEnum):
+    """Which forecast of its demand a tenant bids on; named as the columns of `forecasts`."""
+
+    MEAN = "mean"
+    P50 = "p50"
+    P90 = "p90"
+    P99 = "p99"
 
 
 ForecasterName = Annotated[Forecaster, Unit("forecaster of demand"), Store("LowCardinality(String)")]
+BidOnName = Annotated[BidOn, Unit("forecast that is bid on"), Store("LowCardinality(String)")]
 PolicyName = Annotated[Policy, Unit("policy that divides the surplus"), Store("LowCardinality(String)")]
 TierName = Annotated[Tier, Unit("tier"), Store("LowCardinality(String)")]
 
@@ -227,7 +239,7 @@ class PoolCommand(Event):
     base_price: Price = 0
     reserve_price: Price = 0
     cached_weight: Part6 = 1_000_000
-    forecaster: ForecasterName = Forecaster.LAST_VALUE
+    forecaster: ForecasterName = Forecaster.MIXTURE
     forward_periods: Annotated[int, Field(ge=0, le=10_080, strict=True), Unit("periods"), Store("Int64")] = 60
     """How far ahead of the present period tokens are traded."""
     price_tick: GridStep = 1
@@ -317,6 +329,8 @@ class ProfileCommand(Event):
     base_floor: Tokens | None = None
     """Tokens of the base that were contracted: neither the SLA loop nor rebalancing takes them. Null: of dedicated and guaranteed
     tenants the whole base, of others none."""
+    bid_on: BidOnName = BidOn.MEAN
+    """The mean where the pool's forecaster gives no quantiles."""
 
     @model_validator(mode="after")
     def _contracts_no_more_than_the_base(self) -> Self:
@@ -348,6 +362,7 @@ PUBLISHED: tuple[type[Event], ...] = (
 __all__ = [
     "PUBLISHED",
     "AdmissionEvent",
+    "BidOn",
     "Budget",
     "Forecaster",
     "Label",

@@ -41,8 +41,8 @@ from processors.state import PartitionState
 Table = MutableMapping[bytes, bytes]
 """The Faust table: keys and values are bytes, writes go to the changelog partition of the event that is being handled."""
 
-_COUNT = {"pool": "chunks", "market": "market", "latencies": "latencies"}
-"""What a chunk holds -> the marker's field that counts them; a snapshot of an older release has no latencies."""
+_COUNT = {"pool": "chunks", "market": "market", "latencies": "latencies", "mixture": "mixture"}
+"""What a chunk holds -> the marker's field that counts them; a snapshot of an older release has not all of them."""
 
 logger = logging.getLogger(__name__)
 
@@ -115,10 +115,8 @@ class SnapshotStore:
         for name, pool in sorted(state.pools.items()):
             dump = dump_pool(pool)
             bodies = dump.bodies
-            marker["pools"][name] = {
-                "header": dump.header.decode(),
-                "chunks": {kind: len(chunks) for kind, chunks in bodies.items()},
-            }
+            counts = {_COUNT[kind]: len(chunks) for kind, chunks in bodies.items()}
+            marker["pools"][name] = {"header": dump.header.decode(), **counts}
             for kind, chunks in bodies.items():
                 for number, chunk in enumerate(chunks):
                     part = f"{kind}/{name}/{number}"
@@ -165,7 +163,7 @@ class SnapshotStore:
                 ]
                 for kind, count in _COUNT.items()
             }
-            state.pools[name] = load_pool(PoolDump(pool["header"].encode(), bodies["pool"], bodies["market"], bodies["latencies"]))
+            state.pools[name] = load_pool(PoolDump(pool["header"].encode(), *(bodies[kind] for kind in _COUNT)))
         return state
 
     def _key(self, part: str, turn: int) -> bytes:

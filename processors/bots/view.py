@@ -41,11 +41,10 @@ class View:
         return self.pool.terms.market if instrument is None else instrument.terms
 
     def forecast(self) -> int:
-        """Tokens that the tenant is expected to use of it: as when it opened; of a later one, as if it were the next to open."""
-        tenants = self.pool.tenants
+        """Tokens that the tenant bids on of it: as when it opened; of a later one, as if it were the next to open."""
         if self.present:
-            return int(tenants["demand"][self._slot])
-        return int(demand.mean(self.pool.declared.forecaster, tenants, slice(self._slot, self._slot + 1))[0])
+            return int(self.pool.tenants["demand"][self._slot])
+        return demand.bid_of(self.pool, self.period, self._slot)
 
     def allocated(self) -> int:
         """Tokens that the tenant has of it, used or offered ones too."""

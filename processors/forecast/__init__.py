@@ -5,10 +5,24 @@ and comparisons, element by element in one order.
 """
 
 from processors.forecast.calendar import Calendar
-from processors.forecast.rule import Forecast, learn, predict
+from processors.forecast.rule import Forecast, Opinions, learn, opinions, predict
 from processors.forecast.score import Score
 from processors.forecast.settings import LEVELS
 from processors.forecast.state import EXPERTS, State
 from processors.forecast.walk import History, Step, walk
 
-__all__ = ["EXPERTS", "LEVELS", "Calendar", "Forecast", "History", "Score", "State", "Step", "learn", "predict", "walk"]
+__all__ = [
+    "EXPERTS",
+    "LEVELS",
+    "Calendar",
+    "Forecast",
+    "History",
+    "Opinions",
+    "Score",
+    "State",
+    "Step",
+    "learn",
+    "opinions",
+    "predict",
+    "walk",
+]

@@ -1,6 +1,6 @@
 """The rule: forecast a period from what was learned of earlier ones, then learn it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,12 @@ from processors.forecast import experts, mixture, profile, quantiles
 from processors.forecast.experts import Moment
 from processors.forecast.mixture import Mixed
 from processors.forecast.settings import BLOCK, GAP_S, LEVELS, SYSTEM
-from processors.forecast.state import Columns, Floats, Mask, State
+from processors.forecast.state import EXPERTS, Columns, Floats, Mask, State
 
 _LOW_BITS = 26
+
+Slots = slice | Sequence[int]
+EVERYBODY = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,52 @@ class Forecast:
     quantiles: Floats
 
 
-def predict(state: State, period: int) -> Forecast:
-    """The forecast of a period after the last one that was learned."""
+def predict(state: State, period: int, slots: Slots = EVERYBODY) -> Forecast:
+    """The forecast, of some tenants or of all, of a period after the last one that was learned."""
     moment, newcomer = _moment(state, period), _newcomer(state, period)
-    mean, values = np.empty(state.size), np.empty((len(LEVELS), state.size))
-    for slots in _blocks(state.size):
-        outlook = _outlook(state.part(slots), moment, newcomer)
-        mean[slots] = outlook.mean
-        values[:, slots] = outlook.quantiles
+    chosen = np.arange(state.size)[slots]
+    mean, values = np.empty(len(chosen)), np.empty((len(LEVELS), len(chosen)))
+    for block in _blocks(len(chosen)):
+        outlook = _outlook(state.part(block if slots is EVERYBODY else chosen[block]), moment, newcomer)
+        mean[block] = outlook.mean
+        values[:, block] = outlook.quantiles
     return Forecast(mean, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """How one tenant's forecast comes about: each expert's, and what it weighs.
+
+    Attributes:
+        observed: periods learned of the tenant. Of none, experts know nothing, and the mean is what the pool's mean tenant uses.
+        idle: whether the tenant has stopped, so that the weights are those learned while it had.
+        forecasts: tokens by the name of the expert, in the order of EXPERTS.
+        weights: by the same names; their sum is 1.
+        mean: sum of forecast x weight where the tenant was observed.
+        quantiles: one for each of LEVELS.
+    """
+
+    observed: int
+    idle: bool
+    forecasts: dict[str, float]
+    weights: dict[str, float]
+    mean: float
+    quantiles: tuple[float, ...]
+
+
+def opinions(state: State, period: int, slot: int) -> Opinions:
+    """What `predict` says of one tenant, and why."""
+    tenants, moment = state.part(slice(slot, slot + 1)), _moment(state, period)
+    outlook = _outlook(tenants, moment, _newcomer(state, period))
+    said = experts.forecasts(tenants, moment)
+    return Opinions(
+        int(tenants["seen"][0]),
+        bool(outlook.mixed.idle[0]),
+        dict(zip(EXPERTS, said[:, 0].tolist(), strict=True)),
+        dict(zip(EXPERTS, outlook.mixed.weights[:, 0].tolist(), strict=True)),
+        float(outlook.mean[0]),
+        tuple(outlook.quantiles[:, 0].tolist()),
+    )
 
 
 def learn(state: State, period: int, tokens: npt.NDArray[np.number], observed: Mask) -> bool:

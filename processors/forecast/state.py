@@ -129,6 +129,6 @@ class State:
             }
         self.size = wanted
 
-    def part(self, slots: slice) -> Columns:
-        """The columns of some tenants: views, so that what is written there changes the state."""
+    def part(self, slots: slice | npt.NDArray[np.intp]) -> Columns:
+        """The columns of some tenants. Of a slice they are views: what is written there changes the state."""
         return {name: values[..., slots] for name, values in self.tenants.items()}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allocation_oracle import solve
+from forecast_oracle import Oracle
 from system import System
 
 from schemas.journal import ClockTick
-from schemas.published import PoolCommand, ProfileCommand, UsageEvent
+from schemas.published import Forecaster, PoolCommand, ProfileCommand, UsageEvent
 from streams.codecs import decode
 from streams.partitioning import home_partition
 
@@ -66,6 +67,7 @@ class Account:
     def __init__(self, pool: PoolCommand, versions: Mapping[str, list[tuple[int, ProfileCommand]]]) -> None:
         self._pool = pool
         self._versions = versions  # tenant -> (first period, profile), oldest first
+        self._oracle = Oracle(pool.period_s) if pool.forecaster is Forecaster.MIXTURE else None
         self._last: dict[str, int] = {}
         self._spent: dict[str, tuple[int, int]] = {}  # tenant -> (number of the window, nanocredits)
 
@@ -82,7 +84,7 @@ class Account:
                 "id": tenant,
                 "base": profile.base,
                 "elasticity": profile.elasticity,
-                "demand": self._last.get(tenant, 0),
+                "demand": self._demand(tenant, period),
                 "budget_left": self._left(tenant, profile, start_s),
                 "weight": profile.weight,
             }
@@ -113,9 +115,17 @@ class Account:
             }
         return rows
 
-    def learn(self, used: Mapping[str, int]) -> None:
-        """Demand of the next period is what was used in the last."""
-        self._last = dict(used)
+    def learn(self, period: int, used: Mapping[str, int], late_meters: Sequence[str]) -> None:
+        """What was used in a period teaches the demand of those to come: the last value, or the mixture of the plain oracle."""
+        self._last = dict.fromkeys(self._last, 0) | dict(used)
+        if self._oracle is not None:
+            late = any(meter.startswith("usage/") for meter in late_meters)
+            self._oracle.learn(period, {tenant: tokens or (None if late else 0) for tenant, tokens in self._last.items()})
+
+    def _demand(self, tenant: str, period: int) -> int:
+        if self._oracle is None:
+            return self._last.get(tenant, 0)
+        return round(self._oracle.forecast(period, [tenant])[tenant][0])
 
     def _left(self, tenant: str, profile: ProfileCommand, start_s: int) -> int | None:
         if profile.budget is None:

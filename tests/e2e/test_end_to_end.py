@@ -21,13 +21,22 @@ from messages import GOOD, Bad, Message, bad_inputs
 from proof import check_all, differences
 from system import System, until
 
-from schemas.published import Budget, LatencyEvent, Policy, PoolCommand, ProfileCommand, UsageEvent
+from schemas.published import Budget, Forecaster, LatencyEvent, Policy, PoolCommand, ProfileCommand, UsageEvent
 from streams.client import LatencyPublisher
 
 pytestmark = pytest.mark.e2e
 
 POOLS = [
-    PoolCommand(id="p-seed", pool="seed", capacity=6_000, period_s=1, base_price=1, reserve_price=2, policy=Policy.SEED),
+    PoolCommand(
+        id="p-seed",
+        pool="seed",
+        capacity=6_000,
+        period_s=1,
+        base_price=1,
+        reserve_price=2,
+        policy=Policy.SEED,
+        forecaster=Forecaster.LAST_VALUE,
+    ),
     PoolCommand(id="p-price", pool="price", capacity=6_000, period_s=2, base_price=1, reserve_price=3, policy=Policy.UNIFORM_PRICE),
     PoolCommand(id="p-fair", pool="fair", capacity=6_000, period_s=1, base_price=0, reserve_price=1, policy=Policy.MAX_MIN),
 ]
@@ -263,7 +272,7 @@ def test_allocations_follow_from_what_was_published(settled: Settled, pool: Pool
             assert row["allocated"] == row["base"] + row["surplus"]
             counted[tenant] += row["used"]
         assert decided.keys() <= of_period.keys()
-        account.learn({tenant: row["used"] for tenant, row in of_period.items()})
+        account.learn(number, {tenant: row["used"] for tenant, row in of_period.items()}, period["late_meters"])
         for earlier in [each for each in by_period if used_before < each <= number]:
             for tenant, tokens in by_period[earlier].items():
                 expected[tenant] += tokens

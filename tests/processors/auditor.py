@@ -8,9 +8,11 @@ rules of periods as they are, and that allocations tell what was delivered.
 from collections import defaultdict
 
 from allocation_oracle import solve
+from forecast_oracle import Oracle
 
 MILLION = 1_000_000
 LARGEST_TOKENS = 2**53
+FORECASTS = ("mean", "p50", "p90", "p99")
 TOPICS = ("latency", "usage")
 MARKET = {"deposit", "key", "call", "order", "cancel", "reduce", "replace", "transfer", "accept", "bot", "turned_away"}
 """Records of the market."""
@@ -77,6 +79,7 @@ class _Pool:
         self.paid_out = defaultdict(int)  # tenant -> used in closed periods
         self.last = defaultdict(int)  # tenant -> used in the last closed period
         self.average = defaultdict(int)
+        self.mixture = None  # the plain oracle of the mixture, while terms name it
         self.spent = {}  # tenant -> (window_s, number, amount)
 
     def counts_each_token_once(self):
@@ -174,6 +177,8 @@ class _Auditor:
             pool = self.pools[record.pool] = _Pool(record.period_s)
         pool.period_s = record.period_s
         pool.terms.append(fact)
+        if fact.forecaster == "mixture" and (pool.mixture is None or pool.mixture.period_s != pool.period_s):
+            pool.mixture = Oracle(pool.period_s)
         for name in ("capacity", "policy", "base_price", "reserve_price", "cached_weight", "forecaster"):
             require(getattr(fact, name) == getattr(record, name), name)
         require(fact.from_period > (pool.open.period if pool.open else -1), "a pool's version must hold from a period to come")
@@ -209,7 +214,7 @@ class _Auditor:
         require(fact.version == len(versions) + 1, "version of a profile")
         require(fact.from_period > (pool.open.period if pool.open else -1), "a profile must hold from a period to come")
         versions.append(fact)
-        for name in ("base", "elasticity", "weight", "sla_ms", "tier"):
+        for name in ("base", "elasticity", "weight", "sla_ms", "tier", "bid_on"):
             require(getattr(fact, name) == getattr(record, name), name)
 
     def why_not_profile(self, record, pool):
@@ -329,6 +334,8 @@ class _Auditor:
             used = min(pool.counted.get(tenant, [0])[0], LARGEST_TOKENS)
             pool.last[tenant] = used
             pool.average[tenant] += (used * 1000 - pool.average[tenant]) // 4
+        if pool.mixture is not None:
+            self.learn_mixture(pool)
         # Never before it was used: up to this period, no tenant's periods hold more than was metered up to it.
         for tenant, sum_of_periods in pool.paid_out.items():
             metered = sum(used for (who, period), used in pool.metered.items() if who == tenant and period <= pool.open.period)
@@ -336,17 +343,44 @@ class _Auditor:
                 sum_of_periods == metered, f"{tenant} used {metered} up to period {pool.open.period}, but {sum_of_periods} count"
             )
 
+    def learn_mixture(self, pool):
+        """Of whoever has a profile in force or ever used anything. Who used nothing while a meter was late was not observed."""
+        late = any(meter.startswith("usage/") for meter in self.late(pool))
+        seen = {tenant for tenant, known in pool.mixture.tenants.items() if known.seen}
+        users = {tenant for tenant, (used, _) in pool.counted.items() if used}
+        used = {tenant: min(pool.counted.get(tenant, [0])[0], LARGEST_TOKENS) for tenant in seen | users | set(pool.allocation)}
+        pool.mixture.learn(
+            pool.open.period, {tenant: None if late and not tokens else float(tokens) for tenant, tokens in used.items()}
+        )
+
+    def expected(self, pool, forecaster, period, bidders):
+        """tenant -> (mean, p50, p90, p99)."""
+        match forecaster:
+            case "last_value":
+                return {tenant: (pool.last[tenant], None, None, None) for tenant in bidders}
+            case "exponential":
+                return {tenant: ((pool.average[tenant] + 500) // 1000, None, None, None) for tenant in bidders}
+        told = pool.mixture.forecast(period, bidders)
+        return {tenant: tuple(min(round(tokens), LARGEST_TOKENS) for tokens in told[tenant]) for tenant in bidders}
+
     def opens(self, name, pool, facts):
         bidders = sorted(pool.profiles, key=str.encode)
         terms = pool.terms[-1]
-        smooth = terms.forecaster == "exponential"
-        demand = {tenant: (pool.average[tenant] + 500) // 1000 if smooth else pool.last[tenant] for tenant in bidders}
-        forecast = {}
+        forecast, period = {}, None
         while facts and facts[0].KIND == "forecasts":
             fact = following(facts)
-            forecast |= dict(zip(fact.tenant, fact.mean, strict=True))
-        require(forecast == demand and list(forecast) == bidders, f"forecasts {forecast}, expected {demand}")
+            period = fact.period
+            require(fact.forecaster == terms.forecaster, "forecaster")
+            forecast |= {row["tenant"]: tuple(row[name] for name in FORECASTS) for row in table(fact)}
+        expected = self.expected(pool, terms.forecaster, period, bidders)
+        require(list(forecast) == bidders, "whose demand is forecast")
+        require(same_forecasts(forecast, expected), f"forecasts {forecast}, expected {expected}")
+        chosen = {tenant: FORECASTS.index(pool.profiles[tenant][-1].bid_on) for tenant in bidders}
+        demand = {tenant: row[0] if row[chosen[tenant]] is None else row[chosen[tenant]] for tenant, row in forecast.items()}
         opened = following(facts)
+        require(period in (None, opened.period), "forecasts are of another period")
+        if terms.forecaster != "mixture":
+            pool.mixture = None
         require(opened.KIND == "period_opened" and opened.pool == name, f"period_opened: {opened}")
         require(opened.period > pool.closed, "periods ascend")
         now = (0 if self.tick is None else max(self.tick, 0)) // self.ticks(pool)
@@ -438,6 +472,15 @@ class _Auditor:
         window = (window_s, start_s // window_s if window_s else 0)
         spent = pool.spent.get(profile.tenant, (None, None, 0))
         pool.spent[profile.tenant] = (*window, (spent[2] if spent[:2] == window else 0) + amount)
+
+
+def same_forecasts(told, expected):
+    """Whole tokens. The oracle adds in another order: a sum near a half may be rounded otherwise, and so may its last places."""
+    return all(
+        (said is None) == (right is None) and (said == right or abs(said - right) <= max(1, right / 10**9))
+        for tenant, row in told.items()
+        for said, right in zip(row, expected[tenant], strict=True)
+    )
 
 
 def table(fact):

@@ -134,7 +134,10 @@ def weighted(weights, values):
 
 
 class Oracle:
-    """Feed `period` with {tenant: tokens or None}, ascending; it answers {tenant: (mean, p50, p90, p99)} for that period."""
+    """Feed `period` with {tenant: tokens or None}, ascending; it answers {tenant: (mean, p50, p90, p99)} for that period.
+
+    Or in two steps: `forecast` of some tenants, then `learn`.
+    """
 
     def __init__(self, period_s):
         self.period_s = period_s
@@ -144,11 +147,20 @@ class Oracle:
         self.learned, self.busy = None, 0
 
     def period(self, number, rows):
-        for tenant in rows:
-            self.tenants.setdefault(tenant, Tenant(self.buckets, self.hours))
-        told = {name: self._outlook(tenant, number) for name, tenant in self.tenants.items()}
+        told = self.forecast(number, {*rows, *self.tenants})
+        self.learn(number, rows)
+        return told
+
+    def forecast(self, number, names):
+        return {name: (outlook[4], *outlook[5]) for name in names for outlook in [self._outlook(self._tenant(name), number)]}
+
+    def learn(self, number, rows):
+        for name in rows:
+            self._tenant(name)
         self._learn(number, {name: tokens for name, tokens in rows.items() if tokens is not None})
-        return {name: (outlook[4], *outlook[5]) for name, outlook in told.items()}
+
+    def _tenant(self, name):
+        return self.tenants.setdefault(name, Tenant(self.buckets, self.hours))
 
     def _outlook(self, tenant, number):
         second = number * self.period_s

@@ -30,8 +30,8 @@ POLICIES = ("seed", "uniform_price", "max_min")
 def scenario(policy):
     """Five periods of 3 ticks: guarantees, bids, a budget, a lost replica, a late meter, repetitions, refusals, a clock gap."""
     terms = {"period_s": 3, "policy": policy, "base_price": 2, "reserve_price": 5, "cached_weight": "0.5"}
-    # As of journals that were written before there were loops: what was decided then must be decided for ever.
-    terms |= {"sla": {"enabled": False}, "rebalance": {"enabled": False}}
+    # As of journals that were written before there were loops and the mixture: what was decided then must be decided for ever.
+    terms |= {"forecaster": "last_value", "sla": {"enabled": False}, "rebalance": {"enabled": False}}
     yield pool("pool-1", capacity=1000, **terms)
     yield tick(300)
     yield profile("steady-1", "steady", base=200, elasticity=1)

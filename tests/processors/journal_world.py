@@ -17,8 +17,9 @@ NO_LOOPS = {"sla": {"enabled": False}, "rebalance": {"enabled": False}}
 
 
 def pool(id="p1", *, pool="llm", capacity=1000, period_s=2, **terms):  # noqa: A002  the field's name
-    """Without the loops that move bases, unless `terms` say otherwise."""
-    return PoolCommand(id=id, pool=pool, capacity=capacity, period_s=period_s, **NO_LOOPS | terms)
+    """Unless `terms` say otherwise, without the loops that move bases; demand is what was used last, which heads can compute."""
+    plain = {**NO_LOOPS, "forecaster": "last_value"}
+    return PoolCommand(id=id, pool=pool, capacity=capacity, period_s=period_s, **plain | terms)
 
 
 def profile(id, tenant, *, base=0, elasticity=1, pool="llm", budget=None, **rest):  # noqa: A002  the field's name

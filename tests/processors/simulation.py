@@ -141,7 +141,7 @@ class Simulation:
             base_price=chosen.choice([0, 1, 3, 10**6]),
             reserve_price=chosen.choice([0, 1, 7, 10**6, 10**9]),
             cached_weight=chosen.choice(["0", "0.5", "0.333333", "1"]),
-            forecaster=chosen.choice(["last_value", "exponential"]),
+            forecaster=chosen.choice(["last_value", "exponential", "mixture"]),
             **self.replicas(),
         )
 
@@ -158,6 +158,7 @@ class Simulation:
             budget=budget,
             sla_ms=chosen.choice([None, 0, 250]),
             **self.entitlement(),
+            bid_on=chosen.choice(["mean", "mean", "p50", "p90", "p99"]),
         )
 
     # What token pools say besides

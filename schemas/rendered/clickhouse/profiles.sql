@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS `bourse`.`profiles_landed`
     `budget_window_s` Nullable(Int64) COMMENT 'seconds' CODEC(ZSTD(1)),
     `tier` LowCardinality(String) COMMENT 'tier' CODEC(ZSTD(1)),
     `weight` Decimal(18, 6) COMMENT 'decimal with six places' CODEC(ZSTD(1)),
+    `bid_on` LowCardinality(String) DEFAULT 'mean' COMMENT 'forecast that is bid on' CODEC(ZSTD(1)),
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
     `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
@@ -42,7 +43,8 @@ ALTER TABLE `bourse`.`profiles_landed`
     ADD COLUMN IF NOT EXISTS `budget_window_s` Nullable(Int64) COMMENT 'seconds' CODEC(ZSTD(1)) AFTER `budget_amount`,
     ADD COLUMN IF NOT EXISTS `tier` LowCardinality(String) COMMENT 'tier' CODEC(ZSTD(1)) AFTER `budget_window_s`,
     ADD COLUMN IF NOT EXISTS `weight` Decimal(18, 6) COMMENT 'decimal with six places' CODEC(ZSTD(1)) AFTER `tier`,
-    ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `weight`,
+    ADD COLUMN IF NOT EXISTS `bid_on` LowCardinality(String) DEFAULT 'mean' COMMENT 'forecast that is bid on' CODEC(ZSTD(1)) AFTER `weight`,
+    ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `bid_on`,
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
     ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
@@ -65,11 +67,12 @@ CREATE OR REPLACE VIEW `bourse`.`profiles`
     `budget_window_s` Nullable(Int64) COMMENT 'seconds',
     `tier` LowCardinality(String) COMMENT 'tier',
     `weight` Decimal(18, 6) COMMENT 'decimal with six places',
+    `bid_on` LowCardinality(String) COMMENT 'forecast that is bid on',
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from',
     `partition` Int32 COMMENT 'partition of that record',
     `offset` Int64 COMMENT 'offset of that record',
     `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
 )
-AS SELECT `pool`, `journal_offset`, `fact_index`, `id`, `version`, `from_period`, `tenant`, `base`, `elasticity`, `sla_ms`, `budget_amount`, `budget_window_s`, `tier`, `weight`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`profiles_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+AS SELECT `pool`, `journal_offset`, `fact_index`, `id`, `version`, `from_period`, `tenant`, `base`, `elasticity`, `sla_ms`, `budget_amount`, `budget_window_s`, `tier`, `weight`, `bid_on`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`profiles_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
 COMMENT 'one version of a tenant\'s profile';
