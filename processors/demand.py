@@ -49,14 +49,14 @@ class Expected:
 
 def keep(pool: PoolState) -> None:
     """The terms were declared: a forecaster that learns from now on is there when the next period closes."""
-    if pool.declared.forecaster is Forecaster.MIXTURE and (pool.mixture is None or pool.mixture.calendar.period_s != pool.period_s):
+    if pool.declared.forecaster == Forecaster.MIXTURE and (pool.mixture is None or pool.mixture.calendar.period_s != pool.period_s):
         pool.mixture = mixture.State(mixture.Calendar(pool.period_s))
     pool.outlooks.clear()
 
 
 def forget(pool: PoolState) -> None:
     """A period opened: what its terms don't name is not kept."""
-    if pool.terms.forecaster is not Forecaster.MIXTURE:
+    if pool.terms.forecaster != Forecaster.MIXTURE:
         pool.mixture = None
 
 
@@ -68,7 +68,7 @@ def admit(pool: PoolState) -> None:
 
 def choose(pool: PoolState, slot: int, bid_on: BidOn) -> None:
     """A tenant's newest profile says what it bids on."""
-    if bid_on is not BidOn.MEAN:
+    if bid_on != BidOn.MEAN:
         pool.tenants.add_columns(BID_COLUMNS)
     if "declared_bid_on" in pool.tenants.columns:
         pool.tenants["declared_bid_on"][slot] = BID_ON.index(bid_on)
@@ -113,7 +113,7 @@ def bid_of(pool: PoolState, period: int, slot: int) -> int:
     The mixture takes 0.3 ms for one tenant and not much more for hundreds, so those of all bots are told at once, and remembered
     until something changes. That is no state: who remembers nothing computes the same.
     """
-    if pool.declared.forecaster is not Forecaster.MIXTURE:
+    if pool.declared.forecaster != Forecaster.MIXTURE:
         return int(forecast(pool, period, [slot]).mean[0])
     known = pool.outlooks.get(period, {})
     if slot not in known:
