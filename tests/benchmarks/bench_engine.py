@@ -1,7 +1,8 @@
-"""The engine at 100,000 tenants: closing a period, counting usage, taking commands, snapshots and recovery.
+"""The engine at 100,000 tenants: closing a period, counting usage, taking commands, snapshots and recovery; with forecasts, too.
 
 Run alone: `python tests/benchmarks/bench_engine.py`. Seconds are of the processor, so that neighbours on the machine disturb
-little. The baseline of closing is the same rule as a plain loop (plain_engine.py), whose facts must be the engine's, byte for byte.
+little. The baseline of closing is the same rule as a plain loop (plain_engine.py), whose facts must be the engine's, byte for byte;
+it predicts the last value. The mixture's baselines are the same engine with the last value.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from schemas.fact import CHUNK_ROWS, Fact
 from schemas.facts import PeriodClosed
 from schemas.journal import ClockTick, MeterMark, UsageSums
 from schemas.model import Event
-from schemas.published import Budget, PoolCommand, ProfileCommand
+from schemas.published import Budget, Forecaster, PoolCommand, ProfileCommand
 from streams.codecs import decode, encode
 from streams.snapshots import SnapshotStore
 
@@ -42,7 +43,7 @@ def run(tenants: int = TENANTS) -> list[dict[str, object]]:
     Raises:
         RuntimeError: a part failed, or loop and engine disagree.
     """
-    engine, loop, state = (_in_a_process_of_its_own(part, tenants) for part in ("engine", "loop", "state"))
+    engine, loop, state, mixture = (_in_a_process_of_its_own(part, tenants) for part in ("engine", "loop", "state", "mixture"))
     if engine["facts"] != loop["facts"]:
         raise RuntimeError("the plain loop gives other facts than the engine: one of them is wrong")
     many = f"{tenants:,} tenants"
@@ -56,6 +57,21 @@ def run(tenants: int = TENANTS) -> list[dict[str, object]]:
         _row("next snapshot, one chunk changed", state["next_s"], "s", ("first snapshot", state["first_s"])),
         _row(f"load a snapshot of {many}", state["load_s"], "s", folding),
         _row(f"size of a snapshot of {many}", state["snapshot_mb"], "MB", ("the journal", state["journal_mb"])),
+        *_with_forecasts(f"{many} with forecasts", mixture, engine, state),
+    ]
+
+
+def _with_forecasts(many: str, mixture: dict[str, Any], engine: dict[str, Any], state: dict[str, Any]) -> list[dict[str, object]]:
+    def against(last_value: float) -> tuple[str, float]:
+        return "last value", last_value
+
+    return [
+        _row(f"close a period of {many}, facts encoded", mixture["close_s"], "s", against(engine["close_s"]), GOAL_CLOSE_S),
+        _row(f"peak memory of an engine closing {many}", mixture["peak_mb"], "MB", against(engine["peak_mb"]), GOAL_CLOSE_MB),
+        _row(f"first snapshot of {many}", mixture["first_s"], "s", against(state["first_s"])),
+        _row("next snapshot, a period closed, with forecasts", mixture["next_s"], "s", ("first snapshot", mixture["first_s"])),
+        _row("what it writes", mixture["next_mb"], "MB", ("first snapshot", mixture["first_mb"])),
+        _row(f"load a snapshot of {many}", mixture["load_s"], "s", against(state["load_s"])),
     ]
 
 
@@ -88,8 +104,9 @@ def _in_a_process_of_its_own(part: str, tenants: int) -> dict[str, Any]:
 # The scenario: everybody has a profile, a tenth a budget; all use something; the next period is auctioned.
 
 
-def terms(tenants: int) -> PoolCommand:
-    return PoolCommand(id="p", pool=POOL, capacity=10_000 * tenants, period_s=TICKS, base_price=2, reserve_price=3)
+def terms(tenants: int, forecaster: Forecaster) -> PoolCommand:
+    capacity = 10_000 * tenants
+    return PoolCommand(id="p", pool=POOL, capacity=capacity, period_s=TICKS, base_price=2, reserve_price=3, forecaster=forecaster)
 
 
 def profiles(tenants: int) -> Iterator[ProfileCommand]:
@@ -106,8 +123,8 @@ def profiles(tenants: int) -> Iterator[ProfileCommand]:
         )
 
 
-def reports(tenants: int) -> Iterator[UsageSums]:
-    """What one meter says of all tenants at one tick."""
+def reports(tenants: int, period: int = PERIOD) -> Iterator[UsageSums]:
+    """What one meter says of all tenants at the first tick of a period."""
     chosen = random.Random(2)
     names = [f"tenant-{number:06}" for number in range(tenants)]
     for chunk, start in enumerate(range(0, tenants, CHUNK_ROWS)):
@@ -118,7 +135,7 @@ def reports(tenants: int) -> Iterator[UsageSums]:
             "cached_input_tokens": [0 for _ in some],
             "output_tokens": [chosen.randint(0, 5_000) for _ in some],
         }
-        identity = {"meter_topic": "usage", "meter_partition": 0, "tick": PERIOD * TICKS + 1, "chunk": chunk}
+        identity = {"meter_topic": "usage", "meter_partition": 0, "tick": period * TICKS + 1, "chunk": chunk}
         yield UsageSums(pool=POOL, **identity, tenant=some, **columns)
 
 
@@ -126,19 +143,20 @@ def _tick(number: int) -> ClockTick:
     return ClockTick(tick=number, tick_ms=1000, meter_partitions=1, grace_ticks=5)
 
 
-def _mark(topic: str) -> MeterMark:
-    return MeterMark(meter_topic=topic, meter_partition=0, tick=(PERIOD + 1) * TICKS)
+def _mark(topic: str, period: int = PERIOD) -> MeterMark:
+    return MeterMark(meter_topic=topic, meter_partition=0, tick=(period + 1) * TICKS)
 
 
-def opening(tenants: int) -> list[bytes]:
+def opening(tenants: int, forecaster: Forecaster = Forecaster.LAST_VALUE) -> list[bytes]:
     """The journal up to the opening of a period."""
-    records: list[Event] = [_tick(PERIOD * TICKS - 1), terms(tenants), *profiles(tenants), _tick(PERIOD * TICKS)]
+    records: list[Event] = [_tick(PERIOD * TICKS - 1), terms(tenants, forecaster), *profiles(tenants), _tick(PERIOD * TICKS)]
     return [encode(record) for record in records]
 
 
-def usage(tenants: int) -> list[bytes]:
+def usage(tenants: int, period: int = PERIOD) -> list[bytes]:
     """What follows, up to the mark that closes it."""
-    return [encode(record) for record in (*reports(tenants), _tick((PERIOD + 1) * TICKS), _mark("latency"))]
+    records = (*reports(tenants, period), _tick((period + 1) * TICKS), _mark("latency", period))
+    return [encode(record) for record in records]
 
 
 # The parts
@@ -159,11 +177,39 @@ def measure_engine(tenants: int) -> dict[str, Any]:
     }
 
 
+def measure_mixture(tenants: int) -> dict[str, Any]:
+    """Closing and snapshots of a pool that forecasts. The second period is measured: when it closes, all tenants are known."""
+    state, offset = folded(PartitionState(), 0, [*opening(tenants, Forecaster.MIXTURE), *usage(tenants), encode(_mark("usage"))])
+    state, offset = folded(state, offset, usage(tenants, PERIOD + 1))
+    mark = encode(_mark("usage", PERIOD + 1))
+    closing, _ = _timed(lambda: [encode(fact) for fact in facts_of(state, decode(mark), offset)])
+    figures = {"close_s": closing, "peak_mb": _peak_mb()}
+    table = Written()
+    store = SnapshotStore(0, table)
+    first, _ = _timed(lambda: _write(store, state, offset))
+    figures |= {"first_s": first, "first_mb": table.written / 1e6}
+    table.written = 0
+    state, offset = folded(state, offset + 1, [*usage(tenants, PERIOD + 2), encode(_mark("usage", PERIOD + 2))])
+    again, _ = _timed(lambda: _write(store, state, offset))
+    loading = min(_timed(SnapshotStore(0, table).load)[0] for _ in range(REPEATS))
+    return {**figures, "next_s": again, "next_mb": table.written / 1e6, "load_s": loading}
+
+
+class Written(dict[bytes, bytes]):
+    """A table that counts the bytes written to it."""
+
+    written = 0
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self.written += len(value)
+        super().__setitem__(key, value)
+
+
 def measure_loop(tenants: int) -> dict[str, Any]:
     """The same by the plain loop."""
     from plain_engine import PlainPool
 
-    pool = PlainPool(terms(tenants))
+    pool = PlainPool(terms(tenants, Forecaster.LAST_VALUE))
     for command in profiles(tenants):
         pool.declare(command)
     offset = len(opening(tenants)) + len(usage(tenants))
@@ -245,7 +291,12 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform != "darwin" else 1) / 1e6
 
 
-PARTS: dict[str, Callable[[int], dict[str, Any]]] = {"engine": measure_engine, "loop": measure_loop, "state": measure_state}
+PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "engine": measure_engine,
+    "loop": measure_loop,
+    "state": measure_state,
+    "mixture": measure_mixture,
+}
 
 
 def main() -> None:
