@@ -1,0 +1,140 @@
+"""The page `/explain`: why a tenant got what it got in a period, and what would have changed it (processors/explain).
+
+What is chosen stands in the address, /explain?pool=…&period=…&tenant=…, so that a page can be sent to somebody. The rows come from
+ClickHouse: a closed period does not change, so nothing is asked twice. The search for changes runs the rule hundreds of times, half
+a second for 1,000 tenants and up to half a minute for 100,000; the rest of the page does not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from dash import Dash, Input, Output, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboards.explained import changes, story
+from dashboards.store import Row, Store, StoreAway
+from processors.explain import Explained, NotToldError, UnknownTenantError, explained
+from streams.period_rows import PeriodRows
+from streams.settings import Settings
+
+PATH = "/explain"
+KEPT = 64
+"""Pages that are remembered; each is some 20 KB."""
+
+CHOOSE = "Choose a closed period and a tenant."
+
+
+def layout() -> list[Component]:
+    """The page before anything is chosen."""
+    chosen: dict[str, Any] = {"clearable": False, "options": [], "value": None}
+    choices = html.Section(
+        [
+            html.Label(["Period", dcc.Dropdown(id="explain-period", placeholder="no closed period yet", **chosen)]),
+            html.Label(["Tenant", dcc.Dropdown(id="explain-tenant", placeholder="no tenant yet", **chosen)]),
+        ],
+        className="panel wide choices",
+    )
+    return [
+        choices,
+        html.Div(id="explain-story", className="steps"),
+        dcc.Loading(html.Div(id="explain-changes", className="steps"), parent_className="steps"),
+    ]
+
+
+def add(app: Dash, store: Store, settings: Settings) -> None:
+    """Makes the page answer."""
+    _fill_choices(app, store)
+
+    @lru_cache(maxsize=KEPT)
+    def told(pool: str, period: int, tenant: str, searching: bool) -> Explained:  # noqa: FBT001  a part of the cache's key
+        record = store.ask(lambda client: PeriodRows(client, settings.clickhouse_database).record(pool, period, tenant))
+        return explained(record, tenant, searching=searching)
+
+    def answer(pool: str | None, period: int | None, tenant: str | None, *, searching: bool) -> Any:
+        if pool is None or period is None or not tenant:
+            return [] if searching else _said(CHOOSE)
+        try:
+            found = told(pool, period, tenant, searching)
+        except StoreAway:
+            return no_update  # the banner tells
+        except NotToldError as absent:
+            return [] if searching else _said(f"{absent}.")
+        except UnknownTenantError:
+            return [] if searching else _said(f"Tenant {tenant} had neither a profile in period {period} nor used anything.")
+        return changes(found) if searching else story(found)
+
+    chosen = (Input("pool", "value"), Input("explain-period", "value"), Input("explain-tenant", "value"))
+
+    @app.callback(Output("explain-story", "children"), *chosen)
+    def tell(pool: str | None, period: int | None, tenant: str | None) -> Any:
+        """What happened."""
+        return answer(pool, period, tenant, searching=False)
+
+    @app.callback(Output("explain-changes", "children"), *chosen)
+    def search(pool: str | None, period: int | None, tenant: str | None) -> Any:
+        """What would have changed it."""
+        return answer(pool, period, tenant, searching=True)
+
+
+def asked_for(address: str | None) -> dict[str, str]:
+    """What an address's query names: pool, period, tenant."""
+    return {name: values[-1] for name, values in parse_qs((address or "").removeprefix("?")).items()}
+
+
+def _fill_choices(app: Dash, store: Store) -> None:
+    @app.callback(
+        Output("explain-period", "options"),
+        Output("explain-period", "value"),
+        Output("explain-tenant", "options"),
+        Output("explain-tenant", "value"),
+        Output("where", "search"),
+        Input("pool", "value"),
+        Input("where", "pathname"),
+        Input("where", "search"),
+        Input("explain-period", "value"),
+        Input("explain-tenant", "value"),
+    )
+    def choose(
+        pool: str | None, pathname: str | None, address: str | None, period: int | None, tenant: str | None
+    ) -> Sequence[Any]:
+        """The selectors; the address says what is chosen, until somebody chooses otherwise."""
+        if (pathname or "").rstrip("/") != PATH or pool is None:
+            return [no_update] * 5
+        named = asked_for(address)
+        if named.get("pool", pool) == pool and not str(ctx.triggered_id).startswith("explain-"):
+            period, tenant = _number(named.get("period"), period), named.get("tenant", tenant)
+        try:
+            periods = store.query("closed_periods", pool=pool)
+            tenants = [row["tenant"] for row in store.query("tenants", pool=pool)]
+        except StoreAway:
+            return [no_update] * 5
+        if ctx.triggered_id == "pool" and named.get("pool", pool) != pool:
+            period = tenant = None
+        period = period if period is not None else next((row["period"] for row in periods), None)
+        tenant = tenant or next(iter(tenants), None)
+        query = {"pool": pool, "period": period, "tenant": tenant}
+        written = "?" + urlencode({name: value for name, value in query.items() if value is not None})
+        return _periods(periods, period), period, _with(tenants, tenant), tenant, no_update if written == address else written
+
+
+def _number(text: str | None, otherwise: int | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else otherwise
+
+
+def _periods(rows: Sequence[Row], chosen: int | None) -> list[dict[str, Any]]:
+    """The newest, and the chosen one if it is older."""
+    options = [{"label": f"{row['period']} · {row['period_start']:%H:%M:%S} UTC", "value": row["period"]} for row in rows]
+    known = {row["period"] for row in rows}
+    return options if chosen is None or chosen in known else [*options, {"label": str(chosen), "value": chosen}]
+
+
+def _with(names: Sequence[str], chosen: str | None) -> list[str]:
+    return [*names] if chosen is None or chosen in names else [*names, chosen]
+
+
+def _said(text: str) -> list[Component]:
+    return [html.Section(html.P(text), className="panel wide")]
