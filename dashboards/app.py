@@ -11,7 +11,8 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from flask import Response, jsonify
 
-from dashboards.panels import PAGES, PANELS, Page, Panel
+from dashboards import explaining
+from dashboards.panels import EXPLAIN, PAGES, PANELS, Page, Panel
 from dashboards.store import Row, Store, StoreAway
 from streams.settings import Settings
 
@@ -60,6 +61,7 @@ def build_app(settings: Settings) -> Dash:
     _fill_instruments(app, store)
     _fill_tenants(app, store)
     _fill_panels(app, store)
+    explaining.add(app, store, settings)
     return app
 
 
@@ -78,14 +80,18 @@ def _layout() -> Component:
     header = html.Header([html.Div([html.H1("tokenbourse"), html.Div(id="as-of", className="as-of")]), pages, controls])
     return html.Div(
         [
-            dcc.Location(id="where"),
+            dcc.Location(id="where", refresh=False),  # what is chosen is written to it
             dcc.Store(id="delivery"),
             header,
             html.Div(id="banner", role="alert"),
-            *(html.Main([_section(panel) for panel in page.panels], id=_id("page", page.path)) for page in PAGES),
+            *(html.Main(_body(page), id=_id("page", page.path)) for page in PAGES),
             dcc.Interval(id="refresh", interval=REFRESH_MS),
         ]
     )
+
+
+def _body(page: Page) -> list[Component]:
+    return explaining.layout() if page.path == EXPLAIN else [_section(panel) for panel in page.panels]
 
 
 def _control(label: str, name: str, **chosen: Any) -> Component:
@@ -143,9 +149,10 @@ def _fill_selector(app: Dash, store: Store) -> None:
         Output("as-of", "children"),
         Input("refresh", "n_intervals"),
         Input("where", "pathname"),
+        State("where", "search"),
         State("pool", "value"),
     )
-    def pools(_n: int | None, pathname: str | None, chosen: str | None) -> Sequence[Any]:
+    def pools(_n: int | None, pathname: str | None, address: str | None, chosen: str | None) -> Sequence[Any]:
         """The selector's pools, of token pools' page only such; and the banner, since this is the one query that always runs."""
         try:
             names = [row["pool"] for row in store.query("pools")]
@@ -155,7 +162,8 @@ def _fill_selector(app: Dash, store: Store) -> None:
             latest = store.query("latest", pool=chosen) if chosen else []
         except StoreAway as away:
             return no_update, no_update, _away(away), "banner", no_update
-        kept = chosen if chosen in names else next(iter(names), None)
+        wanted = chosen or explaining.asked_for(address).get("pool")
+        kept = wanted if wanted in names else next(iter(names), None)
         as_of = f"latest closed period: {latest[0]['period_start']:%H:%M:%S UTC, %e %B %Y}" if latest else "no closed period yet"
         return names, no_update if kept == chosen else kept, [], "", as_of
 

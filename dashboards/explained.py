@@ -42,7 +42,9 @@ def _parts(parts: tuple[Part, ...] | list[Part]) -> list[Component]:
 def _part(part: Part) -> Iterator[Component]:
     match part:
         case Facts():
-            rows = [html.Tr([html.Th(name), html.Td(value, className="number"), html.Td(remark)]) for name, value, remark in part.rows]
+            rows = [
+                html.Tr([html.Th(name), html.Td(value, className="number"), html.Td(remark)]) for name, value, remark in part.rows
+            ]
             yield html.Table(html.Tbody(rows), className="facts")
         case Line():
             yield html.P(part.text, className=part.tone)

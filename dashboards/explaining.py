@@ -16,12 +16,12 @@ from dash import Dash, Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboards.explained import changes, story
+from dashboards.panels import EXPLAIN
 from dashboards.store import Row, Store, StoreAway
 from processors.explain import Explained, NotToldError, UnknownTenantError, explained
 from streams.period_rows import PeriodRows
 from streams.settings import Settings
 
-PATH = "/explain"
 KEPT = 64
 """Pages that are remembered; each is some 20 KB."""
 
@@ -50,7 +50,7 @@ def add(app: Dash, store: Store, settings: Settings) -> None:
     _fill_choices(app, store)
 
     @lru_cache(maxsize=KEPT)
-    def told(pool: str, period: int, tenant: str, searching: bool) -> Explained:  # noqa: FBT001  a part of the cache's key
+    def told(pool: str, period: int, tenant: str, searching: bool) -> Explained:
         record = store.ask(lambda client: PeriodRows(client, settings.clickhouse_database).record(pool, period, tenant))
         return explained(record, tenant, searching=searching)
 
@@ -102,7 +102,7 @@ def _fill_choices(app: Dash, store: Store) -> None:
         pool: str | None, pathname: str | None, address: str | None, period: int | None, tenant: str | None
     ) -> Sequence[Any]:
         """The selectors; the address says what is chosen, until somebody chooses otherwise."""
-        if (pathname or "").rstrip("/") != PATH or pool is None:
+        if (pathname or "").rstrip("/") != EXPLAIN or pool is None:
             return [no_update] * 5
         named = asked_for(address)
         if named.get("pool", pool) == pool and not str(ctx.triggered_id).startswith("explain-"):

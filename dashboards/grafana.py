@@ -50,7 +50,9 @@ def dashboard(page: Page) -> dict[str, Any]:
 
 def rendered() -> dict[str, str]:
     """File name -> text."""
-    return {f"{_name(page)}.json": json.dumps(dashboard(page), indent=2, ensure_ascii=False) + "\n" for page in PAGES}
+    return {
+        f"{_name(page)}.json": json.dumps(dashboard(page), indent=2, ensure_ascii=False) + "\n" for page in PAGES if page.panels
+    }
 
 
 def _name(page: Page) -> str:

@@ -269,9 +269,12 @@ TOKEN_POOLS: tuple[Panel, ...] = (
     ),
 )
 
+EXPLAIN = "/explain"
+
 PAGES: tuple[Page, ...] = (
     Page("/", "Capacity", CAPACITY),
     Page("/market", "Market", MARKET),
     Page("/token-pools", "Token pools", TOKEN_POOLS),
+    Page(EXPLAIN, "Explain", ()),  # no panels: a rule is run again, which no SQL does (dashboards/explaining.py)
 )
 PANELS: tuple[Panel, ...] = tuple(panel for page in PAGES for panel in page.panels)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 SQL = Path(__file__).parent / "sql"
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 class StoreAway(Exception):  # noqa: N818  a state that the page shows, not a failure of the page
@@ -48,12 +50,20 @@ class Store:
         Raises:
             StoreAway: no answer, or a refusal.
         """
+        return self.ask(lambda client: list(client.query(statement(name), parameters=parameters).named_results()))
+
+    def ask(self, question: Callable[[Client], T]) -> T:
+        """What a question to ClickHouse gives.
+
+        Raises:
+            StoreAway: no answer, or a refusal.
+        """
         try:
-            rows = list(self._connected().query(statement(name), parameters=parameters).named_results())
+            answer = question(self._connected())
         except (ClickHouseError, HTTPError) as error:
             raise StoreAway(self._note(_told(self.url, error))) from error
         self._note(None)
-        return rows
+        return answer
 
     def _note(self, failure: str | None) -> str:
         """Logs the beginning and the end of an outage, and connects anew after it."""

@@ -43,6 +43,9 @@ def ask(asked: Settings | Dash, output: str, **inputs: Any) -> Any:
         "pool.value": inputs.get("pool"),
         "periods.value": inputs.get("periods", 30),
         "where.pathname": inputs.get("path", "/"),
+        "where.search": inputs.get("address", ""),
+        "explain-period.value": inputs.get("period"),
+        "explain-tenant.value": inputs.get("explained"),
         "instrument.value": inputs.get("instrument", PRESENT),
         "delivery.data": inputs.get("delivery"),
         "tenant.value": inputs.get("tenant", EVERYBODY),
@@ -57,7 +60,7 @@ def ask(asked: Settings | Dash, output: str, **inputs: Any) -> Any:
         "outputs": outputs if key.startswith("..") else outputs[0],
         "inputs": given("inputs"),
         "state": given("state"),
-        "changedPropIds": ["refresh.n_intervals"],
+        "changedPropIds": [inputs.get("changed", "refresh.n_intervals")],
     }
     response = app.server.test_client().post("/_dash-update-component", json=body)
     assert response.status_code in {200, 204}, response.text

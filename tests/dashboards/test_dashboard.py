@@ -112,6 +112,7 @@ def test_every_file_has_a_panel_and_every_panel_a_file() -> None:
         "instruments",
         "token_pools",
         "tenants",
+        "closed_periods",
     }
 
 
@@ -197,7 +198,7 @@ def test_grafana_has_the_same_panels_from_the_same_sql() -> None:
     assert {path.name: path.read_text(encoding="utf-8") for path in grafana.FOLDER.iterdir()} == grafana.rendered(), (
         "run `make render`"
     )
-    for page, text in zip(PAGES, grafana.rendered().values(), strict=True):
+    for page, text in zip(filter(lambda page: page.panels, PAGES), grafana.rendered().values(), strict=True):
         told = json.loads(text)
         assert len(told["panels"]) == len(page.panels)
         for panel in told["panels"]:

@@ -1,0 +1,105 @@
+"""The page that explains a period, on a real ClickHouse into which a market's facts were landed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from browser import ask
+from busy_market import busy
+from journal_world import of_kind
+from landed_world import land
+
+from dashboards.app import build_app
+from dashboards.panels import EXPLAIN
+from processors.explain import explained, journal_record
+from processors.explain.sections import sections
+from schemas.facts import PeriodClosed
+from streams.clickhouse import connect
+from streams.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def world():
+    return busy(4, periods=3, orders=40)
+
+
+@pytest.fixture(scope="module")
+def app(clickhouse, tmp_path_factory, world):
+    name = f"explaining_{uuid.uuid4().hex[:8]}"
+    settings = Settings(home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=name)
+    land(settings, [world])
+    yield build_app(settings)
+    connect(settings).command(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="module")
+def newest(world):
+    return of_kind(world.facts, PeriodClosed)[-1].period
+
+
+def chosen(app, **given):
+    """(period, tenant, address) after something was chosen."""
+    answer = ask(app, "explain-period.options", path=EXPLAIN, **given)
+    return answer["explain-period"]["value"], answer["explain-tenant"]["value"], answer.get("where", {}).get("search")
+
+
+def test_the_newest_period_and_first_tenant_are_shown_unless_chosen_otherwise(app, newest):
+    assert chosen(app, pool="llm") == (newest, "ann", f"?pool=llm&period={newest}&tenant=ann")
+    options = ask(app, "explain-period.options", path=EXPLAIN, pool="llm")
+    assert [each["value"] for each in options["explain-period"]["options"]] == list(range(newest, newest - 3, -1))
+    assert options["explain-tenant"]["options"] == ["ann", "ben", "cat", "dan"]
+
+
+def test_an_address_says_what_is_shown(app, newest):
+    address = f"?pool=llm&period={newest - 1}&tenant=ben"
+    assert chosen(app, pool="llm", address=address) == (newest - 1, "ben", None), "and stays as it is"
+    assert ask(app, "pool.options", pool=None, path=EXPLAIN, address="?pool=llm")["pool"]["value"] == "llm"
+    assert ask(app, "pool.options", pool=None, path=EXPLAIN, address="?pool=gone")["pool"]["value"] == "llm"
+    assert chosen(app, pool="llm", address="?pool=llm&period=5x&tenant=%3Cb%3E")[:2] == (newest, "<b>")
+    other = chosen(app, pool="llm", address="?pool=other&period=2&tenant=zed", changed="pool.value", period=2, explained="zed")
+    assert other[:2] == (newest, "ann"), "of another pool nothing is kept"
+
+
+def test_what_is_chosen_is_written_into_the_address(app, newest):
+    address = f"?pool=llm&period={newest}&tenant=ann"
+    told = chosen(app, pool="llm", address=address, period=newest - 1, explained="cat", changed="explain-period.value")
+    assert told == (newest - 1, "cat", f"?pool=llm&period={newest - 1}&tenant=cat")
+    assert ask(app, "explain-period.options", path="/market", pool="llm") == {}
+
+
+def test_the_page_says_what_the_journal_says(app, world, newest):
+    tenant = "dan"
+    told = explained(journal_record(world.journal, "llm", newest, tenant), tenant)
+    asked = {"pool": "llm", "period": newest, "explained": tenant, "path": EXPLAIN}
+    story = json.dumps(ask(app, "explain-story.children", **asked), ensure_ascii=False)
+    changes = json.dumps(ask(app, "explain-changes.children", **asked), ensure_ascii=False)
+    steps = sections(told.auction, told.around, told.what_if)
+    for step in steps:
+        assert (step.title in changes) == (step is steps[-1])
+        assert (step.title in story) == (step is not steps[-1])
+    assert "The recorded row is what the rule gives" in story
+    assert f"{told.auction.allocated:,} tokens" in story
+    assert all(row[0] in changes for part in steps[-1].parts[1:2] for row in part.rows)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"pool": None}, "Choose a closed period and a tenant."),
+        ({"pool": "llm", "period": 2, "explained": "ann"}, "in it no period of the pool opened"),
+        ({"pool": "llm", "period": 5, "explained": "' OR 1 = 1 --"}, "had neither a profile in period 5 nor used anything"),
+    ],
+)
+def test_what_is_not_there_is_said(app, asked, says):
+    assert says in json.dumps(ask(app, "explain-story.children", path=EXPLAIN, **asked))
+    assert ask(app, "explain-changes.children", path=EXPLAIN, **asked)["explain-changes"]["children"] == []
+
+
+def test_without_clickhouse_the_page_stays_as_it_is(tmp_path: Path):
+    nobody = Settings(home=tmp_path, clickhouse="http://127.0.0.1:9")
+    asked = {"pool": "llm", "period": 5, "explained": "ann", "path": EXPLAIN}
+    for output in ("explain-story.children", "explain-changes.children", "explain-period.options"):
+        assert ask(nobody, output, **asked) == {}
