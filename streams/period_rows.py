@@ -11,8 +11,22 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from processors.explain import COLUMNS, Circumstances, Debt, Forecast, Limit, PeriodInputs, PeriodRecord, Profile, Trade, Transfer
-from processors.explain.witness import SHARES, NotToldError, noted
+from processors.explain import (
+    COLUMNS,
+    BaseMove,
+    Bases,
+    Circumstances,
+    Debt,
+    Forecast,
+    Limit,
+    PeriodInputs,
+    PeriodRecord,
+    Profile,
+    Trade,
+    Transfer,
+)
+from processors.explain.witness import SHARES, NotToldError, moved, noted
+from schemas.loops import BaseChange, BaseReason
 from schemas.published import Forecaster, Policy, Tier
 
 NAMED = 8
@@ -48,6 +62,17 @@ OPENED = (
 DEBT = (
     "SELECT debt FROM {db}.debts WHERE pool = {pool} AND tenant = {tenant} AND period < {period} "
     "ORDER BY journal_offset DESC, fact_index DESC LIMIT 1"
+)
+BOOST = (
+    "SELECT boost, paid FROM {db}.sla_periods WHERE pool = {pool} AND tenant = {tenant} AND period < {period} "
+    "ORDER BY journal_offset DESC, fact_index DESC LIMIT 1"
+)
+# Decided while the period before was open, or as it closed.
+MOVES = (
+    "SELECT kind, reason, before, after, counterparty AS other FROM {db}.sla "
+    "WHERE pool = {pool} AND tenant = {tenant} AND period < {period} "
+    "AND period >= (SELECT max(period) FROM {db}.periods WHERE pool = {pool} AND period < {period}) "
+    "ORDER BY journal_offset, fact_index, record_row"
 )
 TRADES = (
     "SELECT toUnixTimestamp64Milli(time) AS ms, buyer, seller, price, qty, buyer_fee, seller_fee, "
@@ -125,6 +150,7 @@ class PeriodRows:
             profile=profile,
             forecast=self._forecast(where),
             debt=self._debt(inputs, profile, where),
+            bases=self._bases(inputs, profile, where),
             trades=tuple(self._trades(where, begun)),
             transfers=tuple(self._transfers(where, begun)),
             limits=self._limits(where),
@@ -146,6 +172,17 @@ class PeriodRows:
         weights: dict[object, Any] = dict(zip(inputs.rows["tenant"], inputs.rows["weight"], strict=True))
         owed = self._rows(DEBT, where)
         return Debt(owed[0]["debt"] if owed else 0, profile.weight, weights.get(where["tenant"], 0))
+
+    def _bases(self, inputs: PeriodInputs, profile: Profile | None, where: dict[str, Any]) -> Bases | None:
+        """What is declared follows from what was given and is owed of the base in force."""
+        rows: Any = inputs.rows
+        if profile is None or where["tenant"] not in rows["tenant"]:
+            return None
+        at = rows["tenant"].index(where["tenant"])
+        boost, lent = next(((row["boost"], row["paid"]) for row in self._rows(BOOST, where)), (0, 0))
+        declared = rows["base"][at] + rows["shortfall"][at] - boost + lent
+        moves = tuple(BaseMove(**{**row, **_words(row)}) for row in self._rows(MOVES, where))
+        return moved(Bases(declared, boost, lent, moves), profile)
 
     def _trades(self, where: dict[str, Any], begun: Place) -> Iterator[Trade]:
         for row in self._rows(TRADES, where):
@@ -206,3 +243,7 @@ class PeriodRows:
         """Column by column: empty if there are no rows."""
         found = self._query(text, parameters)
         return [tuple(column) for column in found.result_columns] if found.row_count else []
+
+
+def _words(row: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": BaseChange(row["kind"]), "reason": BaseReason(row["reason"])}

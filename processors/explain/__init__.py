@@ -13,7 +13,7 @@ input that would have changed what the tenant got or paid.
 
 from dataclasses import dataclass
 
-from processors.explain.circumstances import Circumstances, Debt, Expert, Forecast, Limit, Profile, Trade, Transfer
+from processors.explain.circumstances import BaseMove, Bases, Circumstances, Debt, Expert, Forecast, Limit, Profile, Trade, Transfer
 from processors.explain.counterfactuals import Change, Counterfactual, Direction, Got, Progress, Rival, WhatIf, silent, what_if
 from processors.explain.inputs import COLUMNS, COMPARED, TRADED, PeriodInputs, Rerun, UnknownTenantError, run_again
 from processors.explain.rule import Explanation, explain, tell
@@ -24,6 +24,8 @@ __all__ = [
     "COLUMNS",
     "COMPARED",
     "TRADED",
+    "BaseMove",
+    "Bases",
     "Bidder",
     "Change",
     "Circumstances",

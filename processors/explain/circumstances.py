@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from schemas.loops import BaseChange, BaseReason
 from schemas.published import Forecaster, Tier
 
 
@@ -61,6 +62,38 @@ class Debt:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseMove:
+    """A change of the tenant's base that came into force with the period; tokens.
+
+    Attributes:
+        kind: boost, loan, verdict (nothing changed, but the SLA loop says why) or rebalance.
+        reason: why, as facts say it.
+        other: who gave it or got it; empty: nobody.
+    """
+
+    kind: BaseChange
+    reason: BaseReason
+    before: int
+    after: int
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """What the tenant's base is made of, where loops have moved it: declared + boost - lent.
+
+    Attributes:
+        declared: by the operator, and as rebalancing has moved it since.
+        moves: those that came into force with this period.
+    """
+
+    declared: int
+    boost: int
+    lent: int
+    moves: tuple[BaseMove, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """A trade of the tenant in the period's tokens. Prices in nanocredits per token, the fee in nanocredits."""
 
@@ -110,12 +143,13 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """All of it."""
+    """All of it. `bases` is None where no loop has moved the tenant's base."""
 
     pool_version: int
     profile: Profile | None
     forecast: Forecast | None
     debt: Debt | None
+    bases: Bases | None
     trades: tuple[Trade, ...]
     transfers: tuple[Transfer, ...]
     limits: tuple[Limit, ...]

@@ -52,8 +52,9 @@ def _asked(told: Explanation, around: Circumstances) -> Section:
         )
     profile = around.profile
     version = "" if profile is None else f"; profile version {profile.version}, from period {profile.from_period} on"
+    held = "guaranteed in each period" if around.bases is None else "guaranteed in this period"
     facts = [
-        ("base", tokens(told.declared_base), f"guaranteed in each period{version}"),
+        ("base", tokens(told.declared_base), f"{held}{version}"),
         ("demand", tokens(told.demand), "predicted for this period, which the bid is made from"),
         ("elasticity", decimal(told.elasticity), "willingness to pay for more"),
     ]

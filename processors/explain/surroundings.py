@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from processors.explain.circumstances import Circumstances, Debt, Forecast, Limit, Trade, Transfer
+from processors.explain.circumstances import Bases, Circumstances, Debt, Forecast, Limit, Trade, Transfer
 from processors.explain.parts import Line, Part, Section, credits_text, decimal, tokens
 from processors.explain.rule import Explanation
 
@@ -10,6 +10,7 @@ NAMED_EXPERTS = 4
 """How many of the experts that carried a forecast are named."""
 
 NAMED_TRADES = 3
+NAMED_MOVES = 3
 
 KEPT = {"throughput": "tokens per second", "kv": "KV-cache blocks", "concurrency": "requests in flight"}
 
@@ -39,12 +40,29 @@ def _experts(forecast: Forecast) -> str:
 def beside(told: Explanation, around: Circumstances) -> list[Section]:
     """What else happened to the tenant in the period; no section where nothing did."""
     parts = [
+        *_bases(around.bases),
         *_debt(around.debt),
         *_trades(around.trades),
         *_transfers(around.transfers),
         *(_limit(limit, told) for limit in around.limits),
     ]
     return [Section("Beside the auction", tuple(parts))] if parts else []
+
+
+def _bases(bases: Bases | None) -> list[Part]:
+    if bases is None:
+        return []
+    boost = f" + {bases.boost:,} boost" if bases.boost else ""
+    lent = f" - {bases.lent:,} lent" if bases.lent else ""
+    whole = tokens(bases.declared + bases.boost - bases.lent)
+    lines: list[Part] = [Line(f"Base: {bases.declared:,} declared{boost}{lent} = {whole}.")]
+    for move in bases.moves[:NAMED_MOVES]:
+        other = f" ({move.other})" if move.other else ""
+        change = f"{move.after - move.before:+,} tokens{other}" if move.after != move.before else "nothing changed"
+        lines.append(Line(f"Since the period before, {move.kind.value}: {change}, {move.reason.value}."))
+    if len(bases.moves) > NAMED_MOVES:
+        lines.append(Line(f"And {_times(len(bases.moves) - NAMED_MOVES, 'more move')} of its base."))
+    return lines
 
 
 def _debt(debt: Debt | None) -> list[Part]:

@@ -4,12 +4,12 @@ Folding takes as long as deciding took, and the memory of one state; of what is 
 25 columns of Python integers, 140 MB for a moment at 100,000 tenants.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from processors.engine import facts_of
 from processors.entitlement import TIERS
-from processors.explain.circumstances import Circumstances, Debt, Forecast, Limit, Profile, Trade, Transfer
+from processors.explain.circumstances import BaseMove, Bases, Circumstances, Debt, Forecast, Limit, Profile, Trade, Transfer
 from processors.explain.inputs import COLUMNS, PeriodInputs
 from processors.market.data import limit, limits_touched
 from processors.sharing.data import is_shared
@@ -25,6 +25,8 @@ from schemas.facts import (
     Postings,
     ProfileSet,
 )
+from schemas.loop_facts import BaseChanges
+from schemas.loops import BaseChange, BaseReason
 from schemas.market_facts import Trades, TransferEventKind, TransferEvents
 from schemas.model import Event
 from schemas.published import Tier
@@ -82,6 +84,7 @@ class _Opened:
     """Whether it is one of a token pool."""
     limits: dict[str, Limit] = field(default_factory=dict)
     debt: Debt | None = None
+    bases: Bases | None = None
     closed: list[AllocationsClosed] = field(default_factory=list)
 
 
@@ -95,6 +98,7 @@ class _Witness:
     _version: int = 0
     _profile: Profile | None = None
     _forecast: Forecast | None = None
+    _moves: list[BaseMove] = field(default_factory=list)
     _trades: dict[int, list[Trade]] = field(default_factory=dict)
     _transfers: dict[int, list[Transfer]] = field(default_factory=dict)
     _opened: _Opened | None = None
@@ -123,6 +127,8 @@ class _Witness:
                 self._open(pool, fact)
             case AllocationsOpened() if self.tenant in fact.tenant:
                 self._allocated(pool, fact)
+            case BaseChanges():
+                self._moves += _moves(fact, self.tenant)
             case Trades():
                 self._traded(fact)
             case TransferEvents():
@@ -143,6 +149,10 @@ class _Witness:
     def _open(self, pool: PoolState, fact: PeriodOpened) -> None:
         self._opened = _Opened(fact, self._version, self._profile, self._forecast, is_shared(pool))
         slot = pool.tenants.slots.get(self.tenant)
+        if pool.loops is not None and slot is not None and self._profile is not None:
+            declared, boost, lent = (int(pool.tenants[name][slot]) for name in ("declared_base", "sla_boost", "sla_paid"))
+            self._opened.bases = moved(Bases(declared, boost, lent, tuple(self._moves)), self._profile)
+        self._moves.clear()
         if pool.sharing is not None and slot is not None and int(pool.tenants["told_tier"][slot]) >= 0:
             for name in SHARES:
                 noted(self._opened.limits, name, int(pool.tenants[f"told_{name}_kept"][slot]))
@@ -216,6 +226,7 @@ class _Witness:
                 profile=opened.profile,
                 forecast=opened.forecast,
                 debt=opened.debt,
+                bases=opened.bases,
                 trades=tuple(self._trades.get(fact.period, ())),
                 transfers=tuple(self._transfers.get(fact.period, ())),
                 limits=tuple(opened.limits.values()),
@@ -247,6 +258,18 @@ def noted(limits: dict[str, Limit], name: str, value: int) -> None:
         limits[name] = Limit(name, value, value, value, 0, value)
     elif value != was.last:
         limits[name] = Limit(name, was.opened, min(was.lowest, value), max(was.highest, value), was.changes + 1, value)
+
+
+def moved(bases: Bases, profile: Profile) -> Bases | None:
+    """None if the base is what the profile says, and nothing was decided about it."""
+    return bases if bases.moves or (bases.declared, bases.boost, bases.lent) != (profile.base, 0, 0) else None
+
+
+def _moves(fact: BaseChanges, tenant: str) -> Iterator[BaseMove]:
+    columns = (fact.tenant, fact.kind, fact.reason, fact.before, fact.after, fact.counterparty)
+    for name, kind, reason, before, after, other in zip(*columns, strict=True):
+        if name == tenant:
+            yield BaseMove(BaseChange(kind), BaseReason(reason), before, after, other)
 
 
 def _profile(fact: ProfileSet) -> Profile:

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 from journal_world import World, pool, profile, usage
 
-from processors.explain import Debt, Expert, Limit, Trade, Transfer, explained, journal_record
+from processors.explain import BaseMove, Bases, Debt, Expert, Limit, Trade, Transfer, explained, journal_record
 from processors.explain.parts import Facts, Grid, Line
 from processors.explain.sections import proof, sections, subtitle, title
+from schemas.loops import BaseChange, BaseReason
 from schemas.published import Tier
 
 POLICIES = ("seed", "uniform_price", "max_min")
@@ -119,6 +120,15 @@ def test_who_took_no_part_has_no_search(world):
             {"debt": Debt(-12_340, 1_000_000, 900_000)},
             "Debt: It owed 12.3 tokens of earlier periods: its weight went from 1 to 0.9.",
         ),
+        ({"bases": Bases(100, 30, 0, ())}, "Base: 100 declared + 30 boost = 130 tokens."),
+        (
+            {"bases": Bases(90, 0, 5, (BaseMove(BaseChange.LOAN, BaseReason.EXCEEDED, 90, 85, "zed"),))},
+            "Base: 90 declared - 5 lent = 85 tokens. Since the period before, loan: -5 tokens (zed), sla_exceeded.",
+        ),
+        (
+            {"bases": Bases(90, 0, 0, (BaseMove(BaseChange.VERDICT, BaseReason.NO_PAYER, 90, 90, ""),) * 5)},
+            "verdict: nothing changed, sla_no_payer. And 2 more moves of its base.",
+        ),
         (
             {"trades": (Trade(0, "buy", "ann", 10, 3, 1, forward=True), Trade(0, "buy", "", 20, 1, 1, forward=False))},
             "at 12.5 on average, 3 of them before the period opened; fees 0.000000002 credits. The largest: buy 3 at 10 (ann), buy",
@@ -137,7 +147,7 @@ def test_who_took_no_part_has_no_search(world):
 )
 def test_what_happened_beside_the_auction_is_told(world, given, says):
     page = told(world, "seed", "big")
-    bare = replace(page.around, debt=None, trades=(), transfers=(), limits=())
+    bare = replace(page.around, debt=None, bases=None, trades=(), transfers=(), limits=())
     assert "Beside the auction" not in text(replace(page, around=bare))
     assert says in text(replace(page, around=replace(bare, **given)))
 

@@ -6,11 +6,14 @@ from busy_market import TENANTS, busy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_world import World, of_kind, pool, profile, usage
+from loop_simulation import LoopSimulation
+from loop_world import boosted
 from pool_world import PERIOD, PoolWorld
 from simulation import Simulation
 
-from processors.explain import NotToldError, Trade, UnknownTenantError, explained, journal_record
+from processors.explain import BaseMove, Bases, NotToldError, Trade, UnknownTenantError, explained, journal_record
 from schemas.facts import AllocationsClosed, AllocationsOpened, Forecasts, PeriodClosed, PeriodOpened, ProfileSet
+from schemas.loops import BaseChange, BaseReason
 from schemas.market_facts import Trades
 from schemas.sharing_facts import Debts, Limits
 
@@ -141,6 +144,35 @@ def test_debt_and_limits_of_a_token_pool_are_told():
 
 def of(fact, tenant, column):
     return getattr(fact, column)[fact.tenant.index(tenant)]
+
+
+def test_moved_bases_are_told_with_what_moved_them():
+    loop = boosted()
+    period = of_kind(loop.facts, PeriodClosed)[-1].period
+    vip, mid, low = (told(loop, period, name) for name in ("vip", "mid", "low"))
+    assert vip.around.bases == Bases(400, 40, 0, (BaseMove(BaseChange.BOOST, BaseReason.EXCEEDED, 400, 440, "low"),))
+    assert low.around.bases == Bases(200, 0, 40, (BaseMove(BaseChange.LOAN, BaseReason.EXCEEDED, 200, 160, "vip"),))
+    assert mid.around.bases is None
+    assert [each.auction.declared_base for each in (vip, mid, low)] == [440, 300, 160]
+    assert all(each.auction.proved for each in (vip, mid, low))
+    assert told(loop, period - 1, "vip").around.bases is None
+
+
+@settings(max_examples=6)
+@given(st.integers(0, 2**32 - 1))
+def test_periods_whose_bases_moved_are_proved(seed):
+    world = World()
+    world.take(*LoopSimulation(seed, steps=150).records())
+    for fact in of_kind(world.facts, PeriodClosed)[-3:]:
+        rows = [each for each in of_kind(world.facts, AllocationsClosed) if (each.pool, each.period) == (fact.pool, fact.period)]
+        if not rows:
+            continue
+        said = told(world, fact.period, rows[0].tenant[0], pool=fact.pool)
+        assert said.auction.proved
+        assert not said.auction.other_rows_differing
+        if said.around.bases is not None and said.auction.took_part:
+            bases = said.around.bases
+            assert bases.declared + bases.boost - bases.lent == said.auction.declared_base
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from busy_market import busy
 from journal_world import World, of_kind
 from landed_world import land
+from loop_world import boosted
 from pool_world import PERIOD, PoolWorld, token_pool
 
 from processors.explain import NotToldError, explained, journal_record
@@ -42,7 +43,7 @@ def renamed(world, pool):
 
 @pytest.fixture(scope="module")
 def worlds():
-    return {"llm": busy(4, periods=3, orders=60), "tokens": renamed(token_world(), "tokens")}
+    return {"llm": busy(4, periods=3, orders=60), "tokens": renamed(token_world(), "tokens"), "loop": boosted("loop")}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,9 @@ def rows(worlds, clickhouse, tmp_path_factory):
     client.command(f"DROP DATABASE {name}")
 
 
-@pytest.mark.parametrize(("pool", "tenant"), [("llm", "ann"), ("llm", "ben"), ("tokens", "e"), ("tokens", "g")])
+@pytest.mark.parametrize(
+    ("pool", "tenant"), [("llm", "ann"), ("llm", "ben"), ("tokens", "e"), ("tokens", "g"), ("loop", "vip"), ("loop", "low")]
+)
 def test_every_period_is_as_the_journal_tells_it(worlds, rows, pool, tenant):
     world = worlds[pool]
     periods = [fact.period for fact in of_kind(world.facts, PeriodClosed)][-2:]
@@ -82,7 +85,7 @@ def test_the_last_period_is_the_newest(worlds, rows):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (("ghost", None), "pool 'ghost' is not known: known are llm, tokens"),
+        (("ghost", None), "pool 'ghost' is not known: known are llm, loop, tokens"),
         (("llm", 4), "period 4 of pool 'llm': in it no period of the pool opened; closed are "),
         (("llm", 99), "period 99 of pool 'llm': it has not closed, or not landed, yet; closed are "),
         (("'; DROP TABLE x; --", 5), "is not known"),
