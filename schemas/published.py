@@ -176,6 +176,7 @@ class Policy(StrEnum):
     SEED = "seed"
     UNIFORM_PRICE = "uniform_price"
     MAX_MIN = "max_min"
+    PROPORTIONAL = "proportional"
 
 
 class Tier(StrEnum):

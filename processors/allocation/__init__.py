@@ -7,7 +7,7 @@ Figures of this code on one core: see tests/benchmarks/bench_allocation.py.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from processors.allocation import max_min, seed, uniform_price
+from processors.allocation import max_min, proportional, seed, uniform_price
 from processors.allocation.exact import exact_sum
 from processors.allocation.guarantee import give_bases
 from processors.allocation.model import (
@@ -40,6 +40,7 @@ POLICIES: Mapping[str, Policy] = MappingProxyType(
         "seed": seed.share_surplus,
         "uniform_price": uniform_price.share_surplus,
         "max_min": max_min.share_surplus,
+        "proportional": proportional.share_surplus,
     }
 )
 

@@ -91,6 +91,7 @@ class SurplusShares:
         rank: position in the auction, from 1; None where no order decides.
         taken: tokens won by rank, before the rest was shared in proportion; None where nothing is won by rank.
         limit: highest price at which it buys, 2^63−1 for everything above; None where no such price exists.
+        level: what one further token is worth to everybody, in the unit of elasticity; None where the policy has no such level.
     """
 
     price: int
@@ -100,6 +101,7 @@ class SurplusShares:
     rank: Ints | None = None
     taken: Ints | None = None
     limit: Ints | None = None
+    level: int | None = None
 
 
 @dataclass(frozen=True)

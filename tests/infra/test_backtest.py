@@ -205,7 +205,7 @@ def test_no_policy_beats_the_optimum_whatever_the_journal() -> None:
         for record in Simulation(seed, steps=300).records():
             world.take(record)
         for name in pools_in(kept(world)):
-            for each in variants(["seed", "uniform_price", "max_min"], []):
+            for each in variants(["seed", "uniform_price", "max_min", "proportional"], []):
                 rows = folded(world, each, name).rows
                 assert sum(row.welfare for row in rows) <= sum(row.optimum for row in rows) * (1 + 1e-6)
 
@@ -243,7 +243,7 @@ def test_settings_that_a_version_of_the_pool_cannot_have_are_refused() -> None:
     ("policies", "sets", "told"),
     [
         ([], [], "what shall be tried"),
-        (["best"], [], "--policy best: known are seed, uniform_price, max_min"),
+        (["best"], [], "--policy best: known are seed, uniform_price, max_min, proportional"),
         ([], ["policy=best"], "known are seed"),
         ([], ["capacity"], "name=value is expected"),
         ([], ["capacity="], "name=value is expected"),

@@ -105,7 +105,40 @@ def max_min(case, tenants, supply):
     return case["reserve_price"], share_until_limits(supply, [t.get("weight", 1) for t in tenants], needs)
 
 
-RULES = {"seed": seed, "uniform_price": uniform_price, "max_min": max_min}
+def proportional(case, tenants, supply):
+    """Served shares e / (e + level) in millionths of the demand, the smallest level that fits."""
+    needs, rooms = [], []
+    for tenant in tenants:
+        needs.append(tenant["demand"])
+        limit = room(tenant, case["base_price"], case["reserve_price"])
+        rooms.append(10**30 if limit is None else limit)
+    worths = [min(t["elasticity"], 9 * 10**12) for t in tenants]
+
+    def served(level):
+        shares = [MILLION if level == 0 else worth * MILLION // (worth + level) for worth in worths]
+        wanted = [need * share // MILLION - t["base"] for need, share, t in zip(needs, shares, tenants, strict=True)]
+        return [min(max(tokens, 0), limit) for tokens, limit in zip(wanted, rooms, strict=True)]
+
+    def fits(level):
+        return sum(served(level)) <= supply
+
+    if fits(0):
+        given = served(0)
+        most = [max(0, need + need // 4 - t["base"]) for need, t in zip(needs, tenants, strict=True)]
+        left = [min(top, limit) - tokens for top, limit, tokens in zip(most, rooms, given, strict=True)]
+        more = share_until_limits(supply - sum(given), needs, left)
+    else:
+        low, high = 0, 9 * 10**18
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if fits(middle) else (middle, high)
+        given = served(high)
+        gains = [lower - tokens for lower, tokens in zip(served(high - 1), given, strict=True)]
+        more = hamilton(supply - sum(given), gains)
+    return case["reserve_price"], [tokens + extra for tokens, extra in zip(given, more, strict=True)]
+
+
+RULES = {"seed": seed, "uniform_price": uniform_price, "max_min": max_min, "proportional": proportional}
 
 
 def solve(case):

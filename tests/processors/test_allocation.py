@@ -131,6 +131,31 @@ BY_HAND = {
         pool("max_min", 30, tenant("a", 0, 0, 9), tenant("b", 2, 0, 12, 14), base_price=1, reserve_price=4),
         (4, {"a": 9, "b": 3}, 16),
     ),
+    # At a level of 1 shares are 3/4 and 1/2: 60 and 40 of 80, of which bases are 10 and 20.
+    "proportional: the elastic are served more of their demand": (
+        pool("proportional", 100, tenant("a", 10, 3, 80), tenant("b", 20, 1, 80)),
+        (1, {"a": 50, "b": 20}, 0),
+    ),
+    # Both halves of a demand cost alike: 10 tokens are 5 and 5, and of 11 the odd one goes to the smaller id.
+    "proportional: the odd token": (
+        pool("proportional", 11, tenant("b", 0, 2, 10), tenant("a", 0, 2, 10)),
+        (1, {"a": 6, "b": 5}, 0),
+    ),
+    # All 40 fit, 40 are left: a quarter of its demand more for each (5, and 5 though its budget buys only 2 of them).
+    "proportional: headroom beyond demand, within budgets": (
+        pool("proportional", 80, tenant("a", 0, 1, 20), tenant("b", 0, 1, 20, 22)),
+        (1, {"a": 25, "b": 22}, 33),
+    ),
+    # Its base is more than its share: it keeps it, and the other has what is left.
+    "proportional: a base above the share": (
+        pool("proportional", 100, tenant("a", 60, 1, 60), tenant("b", 0, 1, 90)),
+        (1, {"a": 0, "b": 40}, 0),
+    ),
+    # Who is worth nothing is served last, and then in full: 10 of 30 are left for it.
+    "proportional: no elasticity": (
+        pool("proportional", 30, tenant("a", 0, 0, 20), tenant("b", 0, 1, 20)),
+        (1, {"a": 10, "b": 20}, 0),
+    ),
     "max_min: all weights 0": (
         pool("max_min", 5, tenant("a", demand=9, weight=0), tenant("b", demand=9, weight=0)),
         (1, {"a": 3, "b": 2}, 0),
@@ -260,7 +285,8 @@ def test_invariants(case, rnd):
             left = max(row["budget_left"] - row["base"] * case["base_price"], 0)
             assert got["surplus"] * reply["price"] <= left
         if case["policy"] != "seed":
-            assert got["surplus"] <= max(row["demand"] - row["base"], 0)
+            headroom = row["demand"] // 4 if case["policy"] == "proportional" else 0
+            assert got["surplus"] <= max(row["demand"] + headroom - row["base"], 0)
     assert bool(reply["shortfall"]) == (promised > case["capacity"])
     shuffled = rnd.sample(case["tenants"], len(case["tenants"]))
     assert answer_line(json.dumps({**case, "tenants": shuffled}).encode()) == json.dumps(reply)
@@ -278,6 +304,20 @@ def test_max_min_gives_nobody_more_at_the_cost_of_a_less_satisfied(case):
             # Whole tokens: whoever leaves took at most one more than its exact share from those who stay.
             slack = len(rows) + 1
             assert (given_to[other["id"]] - slack) * row["weight"] <= (given_to[row["id"]] + slack) * other["weight"]
+
+
+@given(pools())
+@settings(max_examples=300, deadline=None)
+def test_proportional_serves_the_more_elastic_no_smaller_a_share(case):
+    """Of two without bases and budgets; a token is what rounding may cost."""
+    tenants = [{**row, "base": 0, "budget_left": None} for row in case["tenants"]]
+    case = {**case, "policy": "proportional", "tenants": tenants}
+    given_to = {name: got["surplus"] for name, got in through_the_door(case)["allocations"].items()}
+    rows = [row for row in tenants if row["demand"]]
+    for row in rows:
+        for other in rows:
+            if row["elasticity"] >= other["elasticity"] and row["demand"] == other["demand"]:
+                assert given_to[row["id"]] >= given_to[other["id"]] - 1
 
 
 @given(pools())
@@ -356,6 +396,12 @@ def test_columns_that_explain_the_uniform_price():
     assert (why.room.tolist(), why.surplus.tolist()) == ([1, INT64_MAX], [1, 1])
 
 
+def test_columns_that_explain_the_level():
+    # A level of 1/2: 666,666 and 800,000 millionths of 6 and 3 tokens are 3 and 2, of which bases are 1 and 2.
+    why = allocate("proportional", simple_input(capacity=5, demand=column(6, 3), budget_left=column(40, 0))).why
+    assert (why.bid.tolist(), why.surplus.tolist(), why.level) == ([5, 1], [2, 0], 500_000)
+
+
 def test_inputs_are_left_as_they_were():
     inp = simple_input(capacity=1_000)
     before = {name: np.copy(value) for name, value in vars(inp).items()}
@@ -381,7 +427,7 @@ def test_inputs_out_of_range_name_the_field(changes, message):
 
 
 def test_an_unknown_policy_is_named():
-    with pytest.raises(InputError, match="policy: unknown policy 'lottery', known are seed, uniform_price, max_min"):
+    with pytest.raises(InputError, match="policy: unknown policy 'lottery', known are seed, uniform_price, max_min, proportional"):
         allocate("lottery", simple_input())
 
 
