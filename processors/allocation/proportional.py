@@ -19,7 +19,7 @@ from processors.allocation.hamilton import hamilton, water_fill
 from processors.allocation.model import AuctionInput, SurplusShares
 
 HIGHEST_WORTH = 9 * 10**12
-"""An elasticity above nine million counts as that: its product with a million, and twice that sum, stay in int64."""
+"""An elasticity above nine million counts as that: a million times it, and the highest level besides, stay in int64."""
 HIGHEST_LEVEL = HIGHEST_WORTH * MILLION
 """At this level every share is below a millionth: nobody wants anything."""
 HEADROOM = 4
@@ -40,7 +40,14 @@ class _Wishes(NamedTuple):
         share = self.worth * MILLION // (self.worth + level) if level else MILLION
         # The floor of demand · share / 1,000,000; both parts stay in int64, as no share is above a million.
         served = self.millions * share + self.units * share // MILLION
-        return np.minimum(np.maximum(served - self.base, 0), self.room)
+        surplus: Ints = np.minimum(np.maximum(served - self.base, 0), self.room)
+        return surplus
+
+
+def share_at(elasticity: int, level: int) -> int:
+    """The share of its demand that a tenant is served at a level, base included; millionths."""
+    worth = min(elasticity, HIGHEST_WORTH)
+    return worth * MILLION // (worth + level) if level else MILLION
 
 
 def share_surplus(inp: AuctionInput, supply: int) -> SurplusShares:
@@ -70,7 +77,8 @@ def _headroom(inp: AuctionInput, room: Ints) -> Ints:
     """The most surplus that each may get."""
     spare = inp.demand // HEADROOM
     most = np.minimum(inp.demand, INT64_MAX - spare) + spare
-    return np.minimum(np.maximum(most - inp.base, 0), room)
+    headroom: Ints = np.minimum(np.maximum(most - inp.base, 0), room)
+    return headroom
 
 
 def _level(wishes: _Wishes, supply: int) -> int:

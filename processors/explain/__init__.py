@@ -17,7 +17,7 @@ from processors.explain.circumstances import BaseMove, Bases, Circumstances, Deb
 from processors.explain.counterfactuals import Change, Counterfactual, Direction, Got, Progress, Rival, WhatIf, silent, what_if
 from processors.explain.inputs import COLUMNS, COMPARED, TRADED, PeriodInputs, Rerun, UnknownTenantError, run_again
 from processors.explain.rule import Explanation, explain, tell
-from processors.explain.steps import Bidder, FairShare, PriceSetter, SealedBid, Turn
+from processors.explain.steps import Bidder, FairShare, PriceSetter, SealedBid, ServedShare, Turn
 from processors.explain.witness import NotToldError, PeriodRecord, journal_record
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Rerun",
     "Rival",
     "SealedBid",
+    "ServedShare",
     "Trade",
     "Transfer",
     "Turn",

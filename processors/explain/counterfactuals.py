@@ -24,6 +24,7 @@ UNREAD: dict[str, frozenset[str]] = {
     Policy.SEED: frozenset({"weight"}),
     Policy.UNIFORM_PRICE: frozenset({"weight"}),
     Policy.MAX_MIN: frozenset({"elasticity"}),
+    Policy.PROPORTIONAL: frozenset({"weight"}),
 }
 """Tenants' inputs that a policy does not look at: no run is needed to know that they change nothing."""
 

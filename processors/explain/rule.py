@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from processors.allocation import Outcome
 from processors.allocation.exact import exact_sum
 from processors.explain.inputs import COMPARED, TRADED, PeriodInputs, Rerun, Row, run_again, whole
-from processors.explain.steps import FairShare, SealedBid, Turn, steps_of
+from processors.explain.steps import Steps, steps_of
 from schemas.published import Policy, Tier
 
 
@@ -44,7 +44,7 @@ class Explanation:
     charge_for_base: int
     charge_for_surplus: int
     charge: int
-    rule: Turn | SealedBid | FairShare | None
+    rule: Steps | None
     differences: tuple[tuple[str, object, object], ...]
     """(column, recorded, recomputed) of this tenant's row; empty: equal."""
     other_rows_differing: int

@@ -4,7 +4,7 @@ from processors.explain.circumstances import Circumstances
 from processors.explain.counterfactuals import WhatIf
 from processors.explain.parts import Facts, Grid, Line, Part, Section, credits_text, decimal, price_text, tokens
 from processors.explain.rule import Explanation
-from processors.explain.steps import FairShare, SealedBid, Turn
+from processors.explain.steps import FairShare, SealedBid, ServedShare, Turn
 from processors.explain.surroundings import beside, expected
 from processors.explain.what_if_section import changes
 
@@ -12,6 +12,7 @@ RULES = {
     "seed": "the highest bids first, the rest by elasticity",
     "uniform_price": "sealed bids, one clearing price for all",
     "max_min": "weighted max-min fairness",
+    "proportional": "proportional fairness of served demand",
 }
 
 
@@ -101,6 +102,8 @@ def _ruled(told: Explanation) -> list[Section]:
             return [_sealed_bid(bid, told)]
         case FairShare() as share:
             return [_fair_share(share, told)]
+        case ServedShare() as served:
+            return [_served_share(served, told)]
         case None:
             return []
 
@@ -201,6 +204,25 @@ def _fair_share(share: FairShare, told: Explanation) -> Section:
     parts.append(Line(f"{share.satisfied_in_all:,} of {share.needing:,} needs could be met."))
     parts.append(Line(f"The other {unmet:,} shared {share.shared:,} tokens {weights}."))
     return Section("The fair share", (*parts, Line(f"It got {told.surplus:,} tokens.", "strong"), price))
+
+
+def _served_share(served: ServedShare, told: Explanation) -> Section:
+    got = f"It got {told.surplus:,} tokens of surplus"
+    if served.level:
+        parts = [
+            Line(f"Not all demands fit: each is served the share e / (e + {decimal(served.level)}) of its own, e its elasticity."),
+            Line(f"Its share was {served.share / 10_000:.4g} % of {tokens(told.demand)}, base included."),
+        ]
+    else:
+        parts = [Line("All demands fit; what was left was shared by demand, up to a quarter of it for each.")]
+    why = {
+        "base": ": its base covers that",
+        "budget": ": all that its budget still bought after its base",
+        "share": "",
+        "headroom": f", of which {max(0, told.surplus - served.need):,} are beyond its demand",
+    }
+    price = Line(f"All surplus is paid at the pool's reserve price, {price_text(told.price)}.")
+    return Section("The served share", (*parts, Line(f"{got}{why[served.limited_by]}.", "strong"), price))
 
 
 def _paid(told: Explanation) -> Section:

@@ -8,6 +8,7 @@ import numpy as np
 from processors.allocation import UNLIMITED, AuctionInput, Outcome
 from processors.allocation.exact import Flags, Ints, exact_sum
 from processors.allocation.guarantee import money_after_base
+from processors.allocation.proportional import share_at
 from processors.explain.inputs import Rerun
 from schemas.published import Policy
 
@@ -99,7 +100,26 @@ class FairShare:
     weight_of_unmet: int
 
 
-def steps_of(again: Rerun, at: int) -> Turn | SealedBid | FairShare:
+@dataclass(frozen=True, slots=True)
+class ServedShare:
+    """Policy `proportional`: a share of the demand, by elasticity and the level that is the same for all. Tokens."""
+
+    need: int
+    room: int | None
+    level: int
+    """In the unit of elasticity, millionths; 0: all demands fit."""
+    share: int
+    """Of the demand, base included; millionths."""
+    limited_by: str
+    """What held its surplus down: "base" (it covers the share), "budget", "share" or "headroom"."""
+    wanting: int
+    """Tenants with a need that their budgets buy something of."""
+
+
+Steps = Turn | SealedBid | FairShare | ServedShare
+
+
+def steps_of(again: Rerun, at: int) -> Steps:
     """The way of the tenant in a row through its period's policy."""
     match again.inputs.policy:
         case Policy.SEED:
@@ -108,6 +128,8 @@ def steps_of(again: Rerun, at: int) -> Turn | SealedBid | FairShare:
             return _sealed_bid(again.names, again.asked, again.outcome, at)
         case Policy.MAX_MIN:
             return _fair_share(again.asked, again.outcome, at)
+        case Policy.PROPORTIONAL:
+            return _served_share(again.asked, again.outcome, at)
 
 
 def price_setters(asked: AuctionInput, outcome: Outcome) -> tuple[Ints, Ints]:
@@ -217,4 +239,20 @@ def _fair_share(asked: AuctionInput, outcome: Outcome, at: int) -> FairShare:
         satisfied_in_all=int(((wanted > 0) & ~unmet).sum()),
         shared=exact_sum(outcome.surplus[unmet]),
         weight_of_unmet=exact_sum(asked.weight[unmet]),
+    )
+
+
+def _served_share(asked: AuctionInput, outcome: Outcome, at: int) -> ServedShare:
+    why, surplus = outcome.why, int(outcome.surplus[at])
+    if why.level is None:
+        raise RuntimeError("policy proportional finds a level, but told none")
+    room = _room(outcome, at)
+    share = share_at(int(asked.elasticity[at]), why.level)
+    return ServedShare(
+        need=int(why.bid[at]),
+        room=room,
+        level=why.level,
+        share=share,
+        limited_by="base" if not surplus else "budget" if surplus == room else "share" if why.level else "headroom",
+        wanting=int(((why.bid > 0) & (why.room > 0)).sum()),
     )

@@ -64,7 +64,7 @@ BAD = [
     (changed(capacity=-1, base_price=-1), "capacity: must be at least 0, got -1 (and 1 more)"),
     (changed(tenants={}), "tenants: must be a list, got {}"),
     (changed(tenants=[3]), "tenants[0]: must be an object, got 3"),
-    (changed(policy="lottery"), "policy: unknown policy 'lottery', known are seed, uniform_price, max_min"),
+    (changed(policy="lottery"), "policy: unknown policy 'lottery', known are seed, uniform_price, max_min, proportional"),
     (changed(policy=None), "policy: must be a string, got null"),
     ([1], "line: must be an object, got [1]"),
 ]
@@ -156,7 +156,7 @@ def test_arrays_from_files_and_streams(door, tmp_path):
         ({"weight": np.array([2**63, 1], np.uint64)}, "weight: must be at most 9223372036854775807, got 9223372036854775808"),
         ({"capacity": [1, 2]}, "capacity: must be one number, got shape (2,)"),
         ({"policy": 3}, "policy: must be one string, got int64 of shape ()"),
-        ({"policy": "lottery"}, "policy: unknown policy 'lottery', known are seed, uniform_price, max_min"),
+        ({"policy": "lottery"}, "policy: unknown policy 'lottery', known are seed, uniform_price, max_min, proportional"),
         ({"base_price": 2**62}, "charge[0]: 461168601842738790400 nanocredits do not fit 2^63-1"),
     ],
 )

@@ -128,7 +128,7 @@ def proportional(case, tenants, supply):
         left = [min(top, limit) - tokens for top, limit, tokens in zip(most, rooms, given, strict=True)]
         more = share_until_limits(supply - sum(given), needs, left)
     else:
-        low, high = 0, 9 * 10**18
+        low, high = 0, max(worths) * MILLION + 1
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if fits(middle) else (middle, high)

@@ -24,7 +24,7 @@ from schemas.catalogue import EVENTS
 from streams.codecs import encode
 
 FOLDER = Path(__file__).parent / "golden"
-POLICIES = ("seed", "uniform_price", "max_min")
+POLICIES = ("seed", "uniform_price", "max_min", "proportional")
 
 
 def scenario(policy):

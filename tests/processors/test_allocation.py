@@ -228,7 +228,7 @@ def number(rnd, scale):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_random_pools_against_the_oracle(policy, seed):
     rnd = random.Random(f"{policy} {seed}")
-    for _ in range(700):
+    for _ in range(200 if policy == "proportional" else 700):  # its loop looks for a level, at ten times the cost
         case = random_pool(rnd, policy)
         assert through_the_door(case) == oracle.solve(case), json.dumps(case)
 
@@ -307,7 +307,7 @@ def test_max_min_gives_nobody_more_at_the_cost_of_a_less_satisfied(case):
 
 
 @given(pools())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_proportional_serves_the_more_elastic_no_smaller_a_share(case):
     """Of two without bases and budgets; a token is what rounding may cost."""
     tenants = [{**row, "base": 0, "budget_left": None} for row in case["tenants"]]

@@ -11,7 +11,7 @@ from journal_world import World
 from pool_world import PERIOD, PoolWorld, token_pool
 from simulation import Simulation
 
-from processors.explain import COMPARED, TRADED, FairShare, PeriodInputs, SealedBid, Turn, UnknownTenantError, explain
+from processors.explain import COMPARED, TRADED, FairShare, PeriodInputs, SealedBid, ServedShare, Turn, UnknownTenantError, explain
 from schemas.facts import AllocationsClosed, PeriodClosed, PeriodOpened, ProfileSet
 from schemas.published import Tier
 
@@ -38,7 +38,7 @@ def closed_periods(facts):
             rows = []
 
 
-@pytest.mark.parametrize("policy", ["seed", "uniform_price", "max_min"])
+@pytest.mark.parametrize("policy", ["seed", "uniform_price", "max_min", "proportional"])
 def test_periods_of_a_token_pool_are_proved_with_bases_by_tier_and_weights_by_debt(policy):
     here = PoolWorld(
         pool_world.tenant("d", "d", tier="dedicated", base=3000),
@@ -207,6 +207,21 @@ def test_a_wrong_whole_is_not_proved(column):
     assert explain(wrong, "a").differences == ((column, getattr(inputs, column) + 1, getattr(inputs, column)),)
 
 
+def test_proportional_tells_the_share_and_what_held_it():
+    tenants = {"a": (10, 3, 80, None, 1), "b": (20, 1, 80, None, 1), "c": (60, 1, 60, None, 1)}
+    inputs = period("proportional", tenants, 160)
+    told = {name: explain(inputs, name) for name in tenants}
+    # Shares of 3/4 and 1/2, a level of 1, are 60 and 40 tokens; 60.7 and 40.99 are floored to them at the smallest level that is.
+    assert {name: (each.rule.level, each.rule.share, each.rule.limited_by) for name, each in told.items()} == {
+        "a": (951_220, 759_259, "share"),
+        "b": (951_220, 512_499, "share"),
+        "c": (951_220, 512_499, "base"),
+    }
+    assert {name: each.surplus for name, each in told.items()} == {"a": 50, "b": 20, "c": 0}
+    roomy = explain(period("proportional", {"a": (10, 3, 80, None, 1)}, 160), "a")
+    assert (roomy.rule.level, roomy.rule.limited_by, roomy.surplus) == (0, "headroom", 90)
+
+
 def steps_are_true(told):
     """What is said must add up to what was got."""
     if told.rule is None:
@@ -229,6 +244,13 @@ def steps_are_true(told):
         case FairShare() as share:
             need = share.need if share.room is None else min(share.need, share.room)
             assert told.surplus == need if share.satisfied else told.surplus < need
+        case ServedShare() as served:
+            served_in_all = told.demand * served.share // 1_000_000
+            assert served.level or served.share == 1_000_000
+            assert (served.limited_by == "base") == (told.surplus == 0)
+            if served.limited_by == "share":
+                # One level less would be too much: what is left of that goes out token by token.
+                assert told.surplus >= max(0, served_in_all - told.declared_base)
 
 
 @settings(max_examples=25, deadline=None)
