@@ -27,8 +27,8 @@ def allocate_command(
 ) -> None:
     r"""Divide a pool's capacity for one period: JSON lines in, one JSON line out for each.
 
-    In: {"policy": "seed" | "uniform_price" | "max_min" | "proportional", "capacity", "base_price", "reserve_price", "tenants": [{"id",
-    "base", "elasticity", "demand", "budget_left" (null = no cap), "weight" (default 1)}]}, all integers.
+    In: {"policy": "seed" | "uniform_price" | "max_min" | "proportional", "capacity", "base_price", "reserve_price", "tenants":
+    [{"id", "base", "elasticity", "demand", "budget_left" (null = no cap), "weight" (default 1)}]}, all integers.
 
     Out: {"price", "allocations": {id: {"base", "surplus", "charge"}}, "unallocated", "shortfall": {id: tokens}}, or
     {"error": "field: what is wrong"} for a line that cannot be answered.
