@@ -27,13 +27,31 @@ hypothesis.settings.load_profile("bourse")
 ON_STORES = {"dashboards", "e2e", "infra", "streams"}
 """Folders whose tests start brokers, stores and whole systems, or wait for them."""
 
+WITHOUT_STORES = {
+    "infra": "allocate_door backtest bench book_door book_engines clickhouse_sql demo_gateway demo_pool demo_trading forecast_door "
+    "settings simulate simulate_replica sql_page workloads",
+    "streams": "asking codecs door engine_role intake_partition landing market_door meter_crashes meter_partition outputs "
+    "planning_door schema_registry sequence signatures tickets transport_consumer",
+}
+"""Files of these folders that do not. A third of all the work: without it one process would wait for the other for long."""
+
+PURE = {f"tests/{folder}/test_{name}.py" for folder, names in WITHOUT_STORES.items() for name in names.split()}
+
 
 class OneSystemAtATime(LoadScopeScheduling):
-    """Under `pytest -n 2` one process takes all of these, so that there is one broker and never two systems at once."""
+    """Under `pytest -n 2` one process takes all that need stores, so that there is one broker and never two systems at once."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "stores" if path.split("/")[1] in ON_STORES else path
+        return "stores" if path.split("/")[1] in ON_STORES and path not in PURE else path
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A file that is said to need no store may not come to need one."""
+    path = item.nodeid.partition("::")[0]
+    asked = {"broker", "clickhouse"} & set(getattr(item, "fixturenames", ()))
+    if asked and path in PURE:
+        raise pytest.UsageError(f"{path} needs a {min(asked)}: take it from WITHOUT_STORES in tests/conftest.py")
 
 
 @pytest.hookimpl(optionalhook=True)
