@@ -11,6 +11,7 @@ from processors.broken import BrokenJournalError
 from processors.commands import decide_pool, decide_profile, refuse_misfits
 from processors.counting import decide_usage
 from processors.loops.counting import decide_latencies
+from processors.loops.rebalancing import decide_rebalance
 from processors.market.deciding import decide_tenant, decide_turned_away
 from processors.market.operators import decide_operator
 from processors.market.ticking import decide_time
@@ -25,7 +26,7 @@ from schemas.facts import MeterMarked, Ticked
 from schemas.journal import AdmissionSums, ClockTick, LatencySums, MeterMark, UsageSums
 from schemas.market import CallCommand, DepositCommand, KeyCommand, TenantCommand, TurnedAway
 from schemas.model import Event
-from schemas.planning import PriorsCommand, RebalanceCommand
+from schemas.planning import PlanCommand, PriorsCommand, RebalanceCommand
 from schemas.published import PoolCommand, ProfileCommand
 
 
@@ -51,7 +52,7 @@ def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterato
         case DepositCommand() | KeyCommand() | CallCommand():
             yield from decide_operator(state, record, stamp)
         case PriorsCommand() | RebalanceCommand():
-            return  # nothing is decided from what is planned yet
+            yield from _decide_plan(state, record, stamp)
         case TurnedAway():
             yield from decide_turned_away(state, record, stamp)
         case TenantCommand():
@@ -83,6 +84,12 @@ def _decide_sums(state: PartitionState, sums: UsageSums | AdmissionSums | Latenc
             yield from decide_admissions(state, sums, stamp)
         case LatencySums():
             yield from decide_latencies(state, sums, stamp)
+
+
+def _decide_plan(state: PartitionState, command: PlanCommand, stamp: Stamp) -> Iterator[Fact]:
+    """Nothing is decided from priors yet."""
+    if isinstance(command, RebalanceCommand):
+        yield from decide_rebalance(state, command, stamp)
 
 
 def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iterator[Fact]:

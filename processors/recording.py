@@ -21,6 +21,8 @@ from processors.loops.recording import (
     record_latencies_end,
     record_loops,
     record_measured,
+    record_needs,
+    record_rebalanced,
 )
 from processors.market.recording import (
     record_deliveries,
@@ -66,7 +68,7 @@ from schemas.facts import (
     UsageUnrouted,
 )
 from schemas.ledgering import Code
-from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, SlaMeasured
+from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, NeedsTaken, Rebalanced, SlaMeasured
 from schemas.market_facts import (
     BookPhase,
     CommandTaken,
@@ -329,6 +331,15 @@ def _sla_measured(state: PartitionState, fact: SlaMeasured) -> None:
     record_measured(state.pools[fact.pool], fact)
 
 
+def _needs_taken(state: PartitionState, fact: NeedsTaken) -> None:
+    _command_seen(state, fact.pool, fact.id)
+    record_needs(state.pools[fact.pool], fact)
+
+
+def _rebalanced(state: PartitionState, fact: Rebalanced) -> None:
+    record_rebalanced(state.pools[fact.pool], fact)
+
+
 def _base_changes(state: PartitionState, fact: BaseChanges) -> None:
     record_base_changes(state.pools[fact.pool], fact)
 
@@ -387,5 +398,7 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     BaseFloorSet: _base_floor_set,
     LatenciesCounted: _latencies_counted,
     SlaMeasured: _sla_measured,
+    NeedsTaken: _needs_taken,
+    Rebalanced: _rebalanced,
     BaseChanges: _base_changes,
 }

@@ -67,6 +67,12 @@ class Reason(StrEnum):
     LENDING_ABOVE_NOMINAL = "lending_above_nominal"
     INVALID_SETTING = "invalid_setting"
     """Of the SLA loop or of rebalancing: out of its range, or against another one."""
+    REBALANCING_OFF = "rebalancing_off"
+    REBALANCED_ALREADY = "rebalanced_already"
+    """In this period."""
+    STALE = "stale"
+    """A proposal that is not newer than the last one, or too old."""
+    CHUNK_MISSING = "chunk_missing"
 
 
 ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]

@@ -23,6 +23,7 @@ from schemas.units import (
     Partition,
     Period,
     PerRow,
+    Seconds,
     Store,
     TenantId,
     Tick,
@@ -163,6 +164,45 @@ class SlaMeasured(Fact):
     """1: released since the last step; 2: told that nothing more can be given."""
 
 
+class NeedsTaken(Fact):
+    """What tenants need in the long run, as a proposal says; with its last chunk bases are rebalanced."""
+
+    KIND: ClassVar[str] = "needs_taken"
+    TABLE: ClassVar[Table | None] = fact_table(
+        "needs", "what a tenant needs in the long run, as of a time", "pool", "as_of", "tenant"
+    )
+
+    id: EventId
+    as_of: Time
+    """End of the look-back."""
+    look_back_s: Seconds
+    chunk: Number
+    """From 0."""
+    chunks: Number
+    tenant: PerTenant
+    need: TokenColumn
+    """Per period."""
+
+
+class Rebalanced(Fact):
+    """A proposal was carried out; the bases that changed follow, and hold from the next period on."""
+
+    KIND: ClassVar[str] = "rebalanced"
+    TABLE: ClassVar[Table | None] = fact_table("rebalances", "one step of all bases towards long-term use", "pool", "period")
+
+    id: EventId
+    period: Period
+    """In which it was decided."""
+    as_of: Time
+    """End of the look-back."""
+    moved: TokenSum
+    """In all."""
+    gave: Annotated[Number, Unit("tenants")]
+    """Whose base fell."""
+    got: Annotated[Number, Unit("tenants")]
+    """Whose base rose."""
+
+
 class BaseChanges(Fact):
     """Changes of tenants' bases, one after the other; they hold from the period after this one.
 
@@ -191,5 +231,7 @@ LOOP_FACTS: tuple[type[Fact], ...] = (
     BaseFloorSet,
     LatenciesCounted,
     SlaMeasured,
+    NeedsTaken,
+    Rebalanced,
     BaseChanges,
 )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from processors.latencies import Collected, Entries
-from processors.loops.state import Loops
+from processors.loops.state import Gathering, Loops
 from processors.rebalance import RebalanceSettings
 from processors.sla import SlaSettings
 
@@ -21,8 +21,11 @@ _TYPES = ("<u4", "<u2", "<i8")
 
 
 def dump_loops(loops: Loops) -> dict[str, Any]:
-    """The settings, for the pool's header."""
+    """All but latencies, for the pool's header."""
     return {
+        "rebalanced_in": loops.rebalanced_in,
+        "rebalanced_as_of": loops.rebalanced_as_of,
+        "gathering": loops.gathering,
         "sla": None if loops.sla is None else loops.sla._asdict(),
         "rebalance": None if loops.rebalance is None else loops.rebalance._asdict(),
     }
@@ -33,15 +36,21 @@ def load_loops(fields: dict[str, Any], chunks: Iterable[bytes]) -> Loops:
     parts: dict[bytes, list[Entries]] = {period: [] for period in _PERIODS}
     for chunk in chunks:
         parts[chunk[:1]].append(_load(chunk[1:]))
-    sla, rebalance = fields["sla"], fields["rebalance"]
+    sla, rebalance, gathering = (fields[name] for name in ("sla", "rebalance", "gathering"))
+    latencies, ahead = (_collected(parts[period]) for period in _PERIODS)
     return Loops(
-        None if sla is None else SlaSettings(**sla),
-        None if rebalance is None else RebalanceSettings(**rebalance),
-        *(
-            Collected(Entries(*map(np.concatenate, zip(*parts[period], strict=True))) if parts[period] else None)
-            for period in _PERIODS
-        ),
+        sla=None if sla is None else SlaSettings(**sla),
+        rebalance=None if rebalance is None else RebalanceSettings(**rebalance),
+        latencies=latencies,
+        ahead=ahead,
+        rebalanced_in=fields["rebalanced_in"],
+        rebalanced_as_of=fields["rebalanced_as_of"],
+        gathering=None if gathering is None else Gathering(*gathering),
     )
+
+
+def _collected(parts: list[Entries]) -> Collected:
+    return Collected(Entries(*map(np.concatenate, zip(*parts, strict=True))) if parts else None)
 
 
 def dump_latencies(loops: Loops | None) -> list[bytes]:

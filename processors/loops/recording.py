@@ -3,11 +3,12 @@
 import numpy as np
 
 from processors.latencies import Collected, Entries
-from processors.loops.state import LOOP_COLUMNS, NOT_CONTRACTED, Loops
-from processors.rebalance import RebalanceSettings
+from processors.loops.state import LOOP_COLUMNS, NOT_CONTRACTED, Gathering, Loops
+from processors.rebalance import UNKNOWN, RebalanceSettings
+from processors.sharing.recording import promise_before, record_promise
 from processors.sla import NO_SLA, SlaSettings, SlaState
 from processors.state import PoolState
-from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, SlaMeasured
+from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, NeedsTaken, Rebalanced, SlaMeasured
 from schemas.loops import BaseChange
 
 
@@ -53,12 +54,30 @@ def record_measured(pool: PoolState, fact: SlaMeasured) -> None:
         )
 
 
+def record_needs(pool: PoolState, fact: NeedsTaken) -> None:
+    """Needs of a proposal; its first chunk makes what came before forgotten."""
+    loops = _begin(pool)
+    if fact.chunk == 0:
+        pool.tenants["need"][:] = UNKNOWN
+    pool.tenants["need"][pool.tenants.slots_of(fact.tenant)] = fact.need
+    loops.gathering = Gathering(fact.as_of, fact.chunks, fact.chunk + 1)
+
+
+def record_rebalanced(pool: PoolState, fact: Rebalanced) -> None:
+    """The proposal is carried out."""
+    loops = _begin(pool)
+    loops.rebalanced_in, loops.rebalanced_as_of, loops.gathering = fact.period, fact.as_of, None
+    pool.tenants["need"][:] = UNKNOWN
+
+
 def record_base_changes(pool: PoolState, fact: BaseChanges) -> None:
     """Rebalanced bases. Boosts and loans are recorded by what the SLA loop remembers."""
-    tenants = pool.tenants
-    for tenant, kind, before, after in zip(fact.tenant, fact.kind, fact.before, fact.after, strict=True):
-        if kind == BaseChange.REBALANCE:
-            tenants["declared_base"][tenants.slots[tenant]] += after - before
+    rows = [at for at, kind in enumerate(fact.kind) if kind == BaseChange.REBALANCE]
+    for at in rows:
+        slot = pool.tenants.slots[fact.tenant[at]]
+        before = promise_before(pool, slot)
+        pool.tenants["declared_base"][slot] += fact.after[at] - fact.before[at]
+        record_promise(pool, slot, before)
 
 
 def record_latencies_begin(pool: PoolState) -> None:

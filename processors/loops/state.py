@@ -5,6 +5,7 @@ more, 128 bytes a tenant, 13 MB at 100,000; latencies: processors/latencies.py.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,24 @@ LOOP_COLUMNS: dict[str, int] = {
 }
 
 
+class Gathering(NamedTuple):
+    """A proposal of needs that is coming in.
+
+    Attributes:
+        as_of: end of its look-back, ms since 1970.
+        chunks: how many there are.
+        came: how many have come.
+    """
+
+    as_of: int
+    chunks: int
+    came: int
+
+    def following(self, as_of: int, chunks: int) -> int:
+        """The chunk of a proposal that has to come next."""
+        return self.came if (self.as_of, self.chunks) == (as_of, chunks) else 0
+
+
 @dataclass(slots=True)
 class Loops:
     """What a pool's loops have besides its tenants' columns.
@@ -42,12 +61,18 @@ class Loops:
         rebalance: None: off.
         latencies: of the open period, by slot; only tenants that have an SLA.
         ahead: likewise, already of the period after it.
+        rebalanced_in: the period in which bases were rebalanced last; -1: none.
+        rebalanced_as_of: end of the look-back that they were rebalanced by.
+        gathering: of a proposal whose last chunk has not come yet.
     """
 
     sla: SlaSettings | None = None
     rebalance: RebalanceSettings | None = None
     latencies: Collected = field(default_factory=Collected)
     ahead: Collected = field(default_factory=Collected)
+    rebalanced_in: int = -1
+    rebalanced_as_of: int = -1
+    gathering: Gathering | None = None
 
 
 def remembered(tenants: Tenants, slots: Slots, settings: SlaSettings) -> SlaState:

@@ -100,6 +100,7 @@ class _Auditor:
         self.tick, self.tick_ms, self.meters, self.grace = None, None, 0, 0
         self.marks, self.reports, self.commands, self.pools, self.closed = {}, set(), set(), {}, []
         self.moved = defaultdict(int)  # (pool, tenant) -> tokens of boosts less loans
+        self.rebalanced = defaultdict(int)  # (pool, tenant) -> tokens that rebalancing moved since the newest profile
         self.delivered = {}  # (pool, period, tenant) -> (received, given), of the record that is read
 
     def take(self, record, facts):
@@ -122,6 +123,7 @@ class _Auditor:
             "pool": self.on_pool,
             "profile": self.on_profile,
             "latency_sums": lambda _record, _facts: None,
+            "rebalance": self.on_rebalance,
         }[kind](record, facts)
         require(not facts, f"facts that nobody expects: {facts[:1]}")
 
@@ -214,16 +216,38 @@ class _Auditor:
         require(fact.version == len(versions) + 1, "version of a profile")
         require(fact.from_period > (pool.open.period if pool.open else -1), "a profile must hold from a period to come")
         versions.append(fact)
+        self.rebalanced[record.pool, record.tenant] = 0
         for name in ("base", "elasticity", "weight", "sla_ms", "tier", "bid_on"):
             require(getattr(fact, name) == getattr(record, name), name)
 
     def why_not_profile(self, record, pool):
-        bases = {tenant: versions[-1].base for tenant, versions in pool.profiles.items()}
+        bases = {tenant: self.declared(record.pool, tenant) for tenant in pool.profiles}
         before = bases.get(record.tenant, 0)
         bases[record.tenant] = record.base
         if record.base > before and sum(bases.values()) > pool.terms[-1].capacity:
             return "oversubscribed"
         return self.too_dear(pool.terms[-1], record.elasticity)
+
+    def declared(self, pool, tenant):
+        return self.pools[pool].profiles[tenant][-1].base + self.rebalanced[pool, tenant]
+
+    def on_rebalance(self, record, facts):
+        """Bases go towards their needs, and no further; what is given is taken."""
+        if facts and facts[0].KIND == "command_refused":
+            self.commands.add((record.pool, record.id))
+            following(facts)
+        total = 0
+        for row in (row for fact in self.sla for row in table(fact)):
+            tenant, by = row["tenant"], row["after"] - row["before"]
+            require(row["kind"] == "rebalance" and by, f"of another kind: {row}")
+            require(row["before"] == self.declared(record.pool, tenant) + self.moved[record.pool, tenant], f"base: {row}")
+            self.rebalanced[record.pool, tenant] += by
+            total += by
+            need, now = dict(zip(record.tenant, record.need, strict=True)).get(tenant), self.declared(record.pool, tenant)
+            require(
+                record.chunks > 1 or (now - by < now <= need if by > 0 else now - by > now >= need), f"not towards {need}: {row}"
+            )
+        require(total == 0, "the sum of bases")
 
     # Usage
 
@@ -306,7 +330,7 @@ class _Auditor:
 
     def moves(self, name, pool):
         """Boosts and loans of a period's end: every token that one gets is another's, and each row goes on from the last."""
-        bases = {tenant: versions[-1].base + self.moved[name, tenant] for tenant, versions in pool.profiles.items()}
+        bases = {tenant: self.declared(name, tenant) + self.moved[name, tenant] for tenant in pool.profiles}
         before = sum(bases.values())
         rows = [row for fact in self.sla if (fact.pool, fact.period) == (name, pool.open.period) for row in table(fact)]
         for row in rows:
@@ -415,7 +439,7 @@ class _Auditor:
         require(list(given) == bidders, "who is allocated")
         require(opened.tenants == len(bidders), "tenants")
         profiles = {tenant: pool.profiles[tenant][-1] for tenant in bidders}
-        bases = {tenant: profile.base + self.moved[opened.pool, tenant] for tenant, profile in profiles.items()}
+        bases = {tenant: self.declared(opened.pool, tenant) + self.moved[opened.pool, tenant] for tenant in bidders}
         start_s = opened.period_start // 1000
         left = {tenant: self.budget_left(pool, profiles[tenant], start_s) for tenant in bidders}
         answer = solve(

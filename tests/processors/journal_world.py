@@ -8,6 +8,7 @@ from processors.recording import evolve
 from processors.snapshot import dump_commands, dump_partition, dump_pool
 from processors.state import PartitionState
 from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
+from schemas.planning import RebalanceCommand
 from schemas.published import Budget, PoolCommand, ProfileCommand
 
 MILLION = 1_000_000
@@ -66,6 +67,13 @@ def latency(tick, rows=None, *, pool="llm", partition=0, chunk=0):
         owner=[owner for owner, _, _ in entries],
         bucket=[bucket for _, bucket, _ in entries],
         count=[requests for _, _, requests in entries],
+    )
+
+
+def needed(id, needs, *, pool="llm", as_of=0, chunk=0, chunks=1):  # noqa: A002  the field's name
+    """A proposal to rebalance; `needs`: tenant -> tokens per period."""
+    return RebalanceCommand(
+        id=id, pool=pool, as_of=as_of, look_back_s=3600, chunk=chunk, chunks=chunks, tenant=list(needs), need=list(needs.values())
     )
 
 

@@ -1,6 +1,6 @@
 """The seeded simulation with loops that move bases: latencies above and below SLAs, settings and contracts that change."""
 
-from journal_world import latency
+from journal_world import latency, needed
 from simulation import POOLS, TENANTS, Simulation
 
 from schemas.loops import Rebalancing, SlaLoop
@@ -35,6 +35,19 @@ class LoopSimulation(Simulation):
     def entitlement(self):
         chosen = self.random
         return {"tier": chosen.choice(["guaranteed", "elastic", "spot"]), "base_floor": chosen.choice([None, None, 0])}
+
+    def on_pool(self):
+        """Now and then a proposal, of one chunk or two, instead of a version of a pool; now and then one that is old."""
+        chosen = self.random
+        if chosen.random() < 0.7:
+            yield from super().on_pool()
+            return
+        name, chunks = chosen.choice([*POOLS, "ghost"]), chosen.choice([1, 1, 2])
+        as_of = max(self.now * self.tick_ms - chosen.choice([0, 0, 0, 90_000_000]), 0)
+        for chunk in range(chunks):
+            needs = {tenant: chosen.choice([0, 5, 400, 10**6]) for tenant in chosen.sample(TENANTS, 6)}
+            if chosen.random() < 0.9:
+                yield needed(self.command_id(), needs, pool=name, as_of=as_of, chunk=chunk, chunks=chunks)
 
     def on_profile(self):
         """Half of what is contracted at all is half of the base."""

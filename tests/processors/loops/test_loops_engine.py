@@ -14,7 +14,7 @@ from processors.engine import fold
 from processors.snapshot import dump_pool, load_pool
 from processors.state import PartitionState
 from schemas.facts import AllocationsOpened, CommandRefused, Reason
-from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, SlaMeasured
+from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, NeedsTaken, Rebalanced, SlaMeasured
 from streams.codecs import decode, encode
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -184,9 +184,14 @@ def simulated(seed, **choices):
 def test_the_worlds_are_rich():
     facts = [fact for seed in range(8) for fact in simulated(seed).facts]
     reasons = Counter(reason for _, _, reason in changed(facts))
-    assert all(reasons[reason] >= 3 for reason in ("sla_exceeded", "sla_holds", "sla_not_token_bound", "sla_no_payer")), reasons
+    assert all(reasons[reason] >= 2 for reason in ("sla_exceeded", "sla_holds", "sla_not_token_bound", "sla_no_payer")), reasons
+    assert reasons["long_term_use"] >= 3
+    refused = {fact.reason for fact in of_kind(facts, CommandRefused)}
+    assert refused >= {Reason.REBALANCING_OFF, Reason.REBALANCED_ALREADY, Reason.STALE, Reason.CHUNK_MISSING}
     kinds = Counter(type(fact) for fact in facts)
-    assert all(kinds[kind] >= 5 for kind in (LoopsSet, BaseFloorSet, LatenciesCounted, SlaMeasured, BaseChanges)), kinds
+    assert all(
+        kinds[kind] >= 5 for kind in (LoopsSet, BaseFloorSet, LatenciesCounted, SlaMeasured, BaseChanges, NeedsTaken, Rebalanced)
+    ), kinds
 
 
 @settings(max_examples=6, deadline=None)
