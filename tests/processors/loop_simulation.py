@@ -50,7 +50,9 @@ class LoopSimulation(Simulation):
                 yield needed(self.command_id(), needs, pool=name, as_of=as_of, chunk=chunk, chunks=chunks)
 
     def on_profile(self):
-        """Half of what is contracted at all is half of the base."""
+        """Bases that fit a pool beside each other; of some, half is contracted."""
+        chosen = self.random
         for record in super().on_profile():
-            half = record.base_floor is not None and self.random.random() < 0.5
-            yield record.model_copy(update={"base_floor": record.base // 2}) if half else record
+            base = chosen.choice([20, 100, 300])
+            said = {"base": base, "sla_ms": chosen.choice([None, None, 250])}
+            yield record.model_copy(update=said | ({} if record.base_floor is None else {"base_floor": base // 2}))
