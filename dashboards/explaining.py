@@ -1,8 +1,8 @@
 """The page `/explain`: why a tenant got what it got in a period, and what would have changed it (processors/explain).
 
 What is chosen stands in the address, /explain?pool=…&period=…&tenant=…, so that a page can be sent to somebody. The rows come from
-ClickHouse: a closed period does not change, so nothing is asked twice. The search for changes runs the rule hundreds of times, half
-a second for 1,000 tenants and up to half a minute for 100,000; the rest of the page does not wait for it.
+ClickHouse: a closed period does not change, so nothing is asked twice. The search for changes runs the rule hundreds of times,
+3 to 5 s for 100,000 tenants; the rest of the page does not wait for it.
 """
 
 from __future__ import annotations

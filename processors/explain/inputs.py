@@ -1,6 +1,6 @@
 """A closed period as it was recorded, and its rule run again: what every explanation begins with.
 
-A second and 200 MB for 100,000 tenants.
+Two seconds and 300 MB for 100,000 tenants.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from processors.explain import PeriodInputs
 from schemas.published import Policy
 
-POLICIES = ("seed", "uniform_price", "max_min")
+POLICIES = tuple(Policy)
 
 _tokens = st.one_of(st.integers(0, 12), st.integers(0, 3_000))
 _shares = st.one_of(st.integers(0, 4).map(lambda whole: whole * MILLION), st.integers(0, 5 * MILLION))
