@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.codecs import UnreadableRecord
 from streams.errors import Unavailable
 from streams.partitioning import home_partition
 from streams.settings import Settings
@@ -160,12 +161,19 @@ class Tail(Generic[Item]):
         error = message.error()
         if error is None:
             offset = message.offset()
-            return () if offset is None else self._found(offset, message.key(), message.value())
+            return () if offset is None else self._items_of(offset, message)
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the library's only name for it
             return (CaughtUp(),)
         if error.fatal() or error.code() in _FINAL:
             raise Unavailable(f"topic {self._topic}: {error.str()}")
         return ()  # a broker's absence, told in many ways
+
+    def _items_of(self, offset: int, message: Message) -> Iterable[Item]:
+        try:
+            return tuple(self._found(offset, message.key(), message.value()))
+        except UnreadableRecord as error:
+            told = f"topic {self._topic}, partition {message.partition()}, offset {offset}: {error}"
+            raise Unavailable(f"{told}; is what writes it a newer release?") from error
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, items: list[Item | CaughtUp] | BaseException) -> None:
         while not self._room.acquire(timeout=POLL_S):

@@ -28,7 +28,7 @@ ON_STORES = {"dashboards", "e2e", "infra", "streams"}
 """Folders whose tests start brokers, stores and whole systems, or wait for them."""
 
 WITHOUT_STORES = {
-    "infra": "allocate_door backtest bench book_door book_engines clickhouse_sql demo_gateway demo_pool demo_trading forecast_door "
+    "infra": "allocate_door backtest bench book_door book_engines clickhouse_sql demo_pool demo_trading forecast_door "
     "settings simulate simulate_replica sql_page workloads",
     "streams": "asking codecs door engine_role intake_partition landing market_door meter_crashes meter_partition outputs "
     "planning_door schema_registry sequence signatures tickets transport_consumer",

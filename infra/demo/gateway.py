@@ -11,7 +11,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 from infra.demo.shared_pool import reserved_output
 from infra.workloads import TPOT_MS, Request
@@ -116,7 +118,7 @@ class Gateway:
         Raises:
             UndeliveredError: something was not acknowledged.
             PublishTimeout: Kafka was away for too long.
-            Unavailable: no limits came.
+            Unavailable: Kafka does not answer, no limits came, or they can't be read.
         """
         self._stopping.set()
         if self._thread.ident is not None:
@@ -126,19 +128,29 @@ class Gateway:
             "latency": self._latency,
             "admission": self._admissions,
         }
-        for publisher in publishers.values():
-            publisher.close()
-        if self._failure is not None:
-            raise self._failure
+        with ExitStack() as closing:  # all of them, whatever one raises; what happened first is told, so it comes last
+            closing.callback(self._tell_failure)
+            for publisher in publishers.values():
+                closing.callback(publisher.close)
         return {kind: publisher.delivered().acknowledged for kind, publisher in publishers.items()}
 
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
         except Exception as failure:  # noqa: BLE001  raised again by finish(), in the thread that can tell of it
-            self._failure = failure
+            self._failure = self._failure or failure
+
+    def _tell_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A request's end comes by a timer, to whose caller nothing could be raised."""
+        self._failure = self._failure or context.get("exception") or GatewayError(context["message"])
+        self._stopping.set()
 
     async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._callback_failed)
         tail = LimitsTail(self._settings, self._pool)
         limited = asyncio.Event()
         following = asyncio.create_task(self._follow(tail, limited))
@@ -184,12 +196,15 @@ class Gateway:
         """Asks each request when its time has come, and reports every second."""
         began = self._reported_ms = self._now_ms()
         for request in self._requests():
-            while (left := began + request.at_ms - self._now_ms()) > 0:
+            while True:  # once at least: where requests come faster than they are decided, others get a turn, too
+                left = max(began + request.at_ms - self._now_ms(), 0)
                 await asyncio.sleep(min(left / 1000, REPORT_S / 10))
                 if self._now_ms() - self._reported_ms >= REPORT_S * 1000:
                     self._report()
                 if self._stopping.is_set():
                     return
+                if not left:
+                    break
             if following.done():
                 following.result()
             self.at_ms = request.at_ms
@@ -209,13 +224,19 @@ class Gateway:
                 end = asyncio.get_running_loop().call_later(request.latency_ms / 1000, self._end, name, SERVED)
                 self._running[name] = _Running(request, now, end)
             case Refused():
-                self.refused[request.tenant] += 1
-                tally.refused[f"refused_{decided.whose}_{decided.dimension.name.lower()}"] += 1
-                tally.refused_tokens += request.input_tokens + most
-                tally.refused_kv_blocks += -(-(request.input_tokens + most) // self._block_tokens)
+                self._refuse(request, tally, f"refused_{decided.whose}_{decided.dimension.name.lower()}")
+            case Rejected(Mistake.UNKNOWN_TENANT):  # its limits are not here yet, or it has none: it may use nothing
+                self._refuse(request, tally, "refused_own_throughput")
             case Rejected():
                 raise GatewayError(decided)
         self._look(request.tenant, tally)
+
+    def _refuse(self, request: Request, tally: _Tally, why: str) -> None:
+        tokens = request.input_tokens + reserved_output(request)
+        self.refused[request.tenant] += 1
+        tally.refused[why] += 1
+        tally.refused_tokens += tokens
+        tally.refused_kv_blocks += -(-tokens // self._block_tokens)
 
     def _end(self, name: str, status: str) -> None:
         """A request has ended: what it really used is settled and published."""
