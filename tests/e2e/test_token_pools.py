@@ -10,11 +10,16 @@ import pytest
 from proof import check_replay
 from system import TICK_MS, System, until
 
+from infra.backtest.journal import journal_of
+from processors.explain import explained, journal_record
 from schemas.entitlements import KvQuota, RateQuota
 from schemas.outputs import Limit, PoolCapacity
 from schemas.published import PoolCommand, ProfileCommand, Tier
+from streams.clickhouse import connect
 from streams.client import AdmissionPublisher, CommandPublisher, UsagePublisher
 from streams.codecs import decode
+from streams.period_rows import PeriodRows
+from streams.replay import record_at
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -121,6 +126,23 @@ def test_reports_move_limits_and_debts_which_land_and_are_the_same_on_replay(sys
     system.settle(120)
     check_replay(system)
     check_tables(system, reports)
+    check_explained(system)
+
+
+def check_explained(system: System) -> None:
+    """A period is told alike from the journal, over an engine that was killed, and from what landed."""
+    settings = system.settings
+    period = system.value("SELECT max(period) - 1 FROM periods")
+    journal, _ = journal_of(settings.kafka_client_config(), settings.topic("journal"), POOL)
+    with journal.opened() as (name, _, records):
+        decoded = ((offset, record_at(data, offset, name)) for offset, data in records)
+        folded = journal_record(decoded, POOL, period, "bob")
+    read = PeriodRows(connect(settings), settings.clickhouse_database).record(POOL, period, "bob")
+    told, landed = (explained(record, "bob", searching=False).auction for record in (folded, read))
+    assert told == landed
+    assert told.proved
+    assert (folded.around.debt, folded.around.profile) == (read.around.debt, read.around.profile)
+    assert [each for each in folded.around.limits if each.name != "tokens"] == [*read.around.limits]
 
 
 def check_tables(system: System, reports: int) -> None:
