@@ -27,7 +27,7 @@ from processors.explain import (
 )
 from processors.explain.witness import SHARES, NotToldError, moved, noted
 from schemas.loops import BaseChange, BaseReason
-from schemas.published import Forecaster, Policy, Tier
+from schemas.published import BidOn, Forecaster, Policy, Tier
 
 NAMED = 8
 """How many pools or tenants a message lists."""
@@ -48,7 +48,7 @@ SHARED = (
 TIERS = "SELECT tenant, argMax(tier, version) FROM {db}.profiles WHERE pool = {pool} AND from_period <= {period} GROUP BY tenant"
 PROFILE = (
     "SELECT version, from_period, base, toInt64(p.elasticity * 1000000) AS elasticity, toInt64(p.weight * 1000000) AS weight, "
-    "sla_ms, budget_amount, budget_window_s, tier FROM {db}.profiles AS p "
+    "sla_ms, budget_amount, budget_window_s, tier, bid_on FROM {db}.profiles AS p "
     "WHERE pool = {pool} AND tenant = {tenant} AND from_period <= {period} ORDER BY version DESC LIMIT 1"
 )
 FORECAST = (
@@ -158,12 +158,13 @@ class PeriodRows:
 
     def _profile(self, where: dict[str, Any]) -> Profile | None:
         for row in self._rows(PROFILE, where):
-            return Profile(**{**row, "tier": Tier(row["tier"])})
+            return Profile(**{**row, "tier": Tier(row["tier"]), "bid_on": BidOn(row["bid_on"])})
         return None
 
     def _forecast(self, where: dict[str, Any]) -> Forecast | None:
         for row in self._rows(FORECAST, where):
-            return Forecast(**{**row, "forecaster": Forecaster(row["forecaster"])}, experts=None)
+            forecaster = Forecaster(row["forecaster"])
+            return Forecast(**{**row, "forecaster": forecaster}, observed=None, experts=None)
         return None
 
     def _debt(self, inputs: PeriodInputs, profile: Profile | None, where: dict[str, Any]) -> Debt | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.loops import BaseChange, BaseReason
-from schemas.published import Forecaster, Tier
+from schemas.published import BidOn, Forecaster, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Profile:
     budget_amount: int | None
     budget_window_s: int | None
     tier: Tier
+    bid_on: BidOn
+    """Which of the forecasts is bid on: the mean, or a quantile where the forecaster gives any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,10 @@ class Forecast:
     """The demand that was expected of the tenant; quantiles are None where the forecaster gives only a mean.
 
     Attributes:
+        observed: periods that had been learned of the tenant. Of none, experts know nothing, and the forecast is what the pool's
+            mean tenant uses. None: the forecaster has no experts, or who tells this does not know.
         experts: the heaviest first; None: not known to who tells this (only the journal gives them). Empty: the forecaster
-            has none.
+            has none, or they knew nothing yet.
     """
 
     forecaster: Forecaster
@@ -44,6 +48,7 @@ class Forecast:
     p50: int | None
     p90: int | None
     p99: int | None
+    observed: int | None
     experts: tuple[Expert, ...] | None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from processors.explain.circumstances import Bases, Circumstances, Debt, Forecast, Limit, Trade, Transfer
 from processors.explain.parts import Line, Part, Section, credits_text, decimal, tokens
 from processors.explain.rule import Explanation
+from schemas.published import BidOn, Forecaster
 
 NAMED_EXPERTS = 4
 """How many of the experts that carried a forecast are named."""
@@ -23,14 +24,19 @@ def expected(around: Circumstances) -> list[Part]:
     quantiles = (("half of the time at most", forecast.p50), ("90 %", forecast.p90), ("99 %", forecast.p99))
     known = ", ".join(f"{name} {value:,}" for name, value in quantiles if value is not None)
     said = f"Forecast by {forecast.forecaster.value}: {tokens(forecast.mean)}{f' ({known})' if known else ''}."
-    return [Line(f"{said}{_experts(forecast)}")]
+    profile = around.profile
+    quantile = known and profile is not None and profile.bid_on != BidOn.MEAN
+    bid_on = f" It bids on {profile.bid_on.value}, as its profile says." if quantile and profile else ""
+    return [Line(f"{said}{bid_on}{_experts(forecast)}")]
 
 
 def _experts(forecast: Forecast) -> str:
+    if forecast.forecaster != Forecaster.MIXTURE:
+        return ""
     if forecast.experts is None:
         return " Which experts carried it, the journal tells (bourse explain)."
     if not forecast.experts:
-        return ""
+        return " Nothing had been learned of it yet: that is what the pool's mean tenant uses."
     first, rest = forecast.experts[:NAMED_EXPERTS], forecast.experts[NAMED_EXPERTS:]
     named = ", ".join(f"{each.name} {each.weight:.0%} ({each.tokens:,.0f})" for each in first)
     others = f" and {len(rest)} others {sum(each.weight for each in rest):.0%}" if rest else ""

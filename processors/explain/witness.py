@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from processors.engine import facts_of
 from processors.entitlement import TIERS
-from processors.explain.circumstances import BaseMove, Bases, Circumstances, Debt, Forecast, Limit, Profile, Trade, Transfer
+from processors.explain.circumstances import BaseMove, Bases, Circumstances, Debt, Expert, Forecast, Limit, Profile, Trade, Transfer
 from processors.explain.inputs import COLUMNS, PeriodInputs
+from processors.forecast import opinions
 from processors.market.data import limit, limits_touched
 from processors.sharing.data import is_shared
 from processors.state import PartitionState, PoolState
@@ -29,7 +30,7 @@ from schemas.loop_facts import BaseChanges
 from schemas.loops import BaseChange, BaseReason
 from schemas.market_facts import Trades, TransferEventKind, TransferEvents
 from schemas.model import Event
-from schemas.published import Tier
+from schemas.published import BidOn, Forecaster, Tier
 from schemas.sharing_facts import Limits
 
 SHARES = ("throughput", "kv", "concurrency")
@@ -122,7 +123,7 @@ class _Witness:
             case ProfileSet() if fact.tenant == self.tenant:
                 self._profile = _profile(fact)
             case Forecasts() if self.tenant in fact.tenant:
-                self._forecast = _forecast(fact, fact.tenant.index(self.tenant))
+                self._forecast = _forecast(pool, fact, fact.tenant.index(self.tenant))
             case PeriodOpened():
                 self._open(pool, fact)
             case AllocationsOpened() if self.tenant in fact.tenant:
@@ -283,11 +284,21 @@ def _profile(fact: ProfileSet) -> Profile:
         fact.budget_amount,
         fact.budget_window_s,
         Tier(fact.tier),
+        BidOn(fact.bid_on),
     )
 
 
-def _forecast(fact: Forecasts, at: int) -> Forecast:
-    return Forecast(fact.forecaster, fact.mean[at], fact.p50[at], fact.p90[at], fact.p99[at], ())
+def _forecast(pool: PoolState, fact: Forecasts, at: int) -> Forecast:
+    """As it was told; who carried it is in the state that told it."""
+    observed: int | None = None
+    experts: tuple[Expert, ...] = ()
+    if fact.forecaster == Forecaster.MIXTURE and pool.mixture is not None:
+        said = opinions(pool.mixture, fact.period, pool.tenants.slots[fact.tenant[at]])
+        observed = said.observed
+        if observed:
+            weights = sorted(said.weights.items(), key=lambda each: -each[1])
+            experts = tuple(Expert(name, said.forecasts[name], weight) for name, weight in weights)
+    return Forecast(Forecaster(fact.forecaster), fact.mean[at], fact.p50[at], fact.p90[at], fact.p99[at], observed, experts)
 
 
 def _inputs(pool: PoolState, opened: _Opened, fact: PeriodClosed) -> PeriodInputs:

@@ -9,7 +9,7 @@ from processors.explain import BaseMove, Bases, Debt, Expert, Limit, Trade, Tran
 from processors.explain.parts import Facts, Grid, Line
 from processors.explain.sections import proof, sections, subtitle, title
 from schemas.loops import BaseChange, BaseReason
-from schemas.published import Tier
+from schemas.published import BidOn, Forecaster, Tier
 
 POLICIES = ("seed", "uniform_price", "max_min")
 
@@ -157,12 +157,17 @@ def test_who_carried_a_forecast_is_told(world):
     experts = tuple(
         Expert(name, tokens, weight) for name, tokens, weight in (("last", 5.4, 0.4), *((f"e{at}", 3.0, 0.12) for at in range(5)))
     )
-    forecast = replace(page.around.forecast, p50=1, p90=20, p99=300, experts=experts)
-    said = text(replace(page, around=replace(page.around, forecast=forecast)))
-    assert "(half of the time at most 1, 90 % 20, 99 % 300)" in said
-    assert "It was carried by last 40% (5), e0 12% (3), e1 12% (3), e2 12% (3) and 2 others 24%." in said
-    unknown = replace(page.around, forecast=replace(forecast, experts=None))
-    assert "the journal tells" in text(replace(page, around=unknown))
+    forecast = replace(page.around.forecast, forecaster=Forecaster.MIXTURE, p50=1, p90=20, p99=300, observed=9, experts=experts)
+
+    def said(**changed):
+        around = replace(page.around, forecast=replace(forecast, **changed), profile=replace(page.around.profile, bid_on=BidOn.P90))
+        return text(replace(page, around=around))
+
+    assert "(half of the time at most 1, 90 % 20, 99 % 300). It bids on p90, as its profile says." in said()
+    assert "It was carried by last 40% (5), e0 12% (3), e1 12% (3), e2 12% (3) and 2 others 24%." in said()
+    assert "the journal tells" in said(experts=None, observed=None)
+    assert "Nothing had been learned of it yet" in said(experts=(), observed=0)
+    assert "carried" not in said(forecaster=Forecaster.LAST_VALUE)
 
 
 def test_a_row_that_is_wrong_is_shown_beside_what_the_rule_gives(world):

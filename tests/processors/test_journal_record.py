@@ -14,6 +14,7 @@ from processors.explain import BaseMove, Bases, NotToldError, Trade, UnknownTena
 from schemas.facts import AllocationsClosed, AllocationsOpened, Forecasts, PeriodClosed, PeriodOpened, ProfileSet
 from schemas.loops import BaseChange, BaseReason
 from schemas.market_facts import Trades
+from schemas.published import BidOn
 from schemas.sharing_facts import Debts, Limits
 
 
@@ -158,6 +159,25 @@ def test_moved_bases_are_told_with_what_moved_them():
     assert [each.auction.declared_base for each in (vip, mid, low)] == [440, 300, 160]
     assert all(each.auction.proved for each in (vip, mid, low))
     assert told(loop, period - 1, "vip").around.bases is None
+
+
+def test_who_carried_a_forecast_is_told():
+    world = World()
+    world.tick(8)
+    world.take(pool(forecaster="mixture"), profile("1", "a", base=10, bid_on="p90"), profile("2", "new"))
+    for number in range(9, 31):
+        world.take(usage(number, {"a": 40 + number % 3}))
+        world.run(number, number)
+    first, last = (told(world, period, "a") for period in (5, None))
+    assert (first.around.forecast.observed, first.around.forecast.experts) == (0, ())
+    forecast = last.around.forecast
+    assert forecast.observed == last.auction.period - 5
+    assert sum(each.weight for each in forecast.experts) == pytest.approx(1)
+    assert sum(each.weight * each.tokens for each in forecast.experts) == pytest.approx(forecast.mean, abs=0.5)
+    assert [each.weight for each in forecast.experts] == sorted((each.weight for each in forecast.experts), reverse=True)
+    assert last.auction.demand == forecast.p90 >= forecast.mean
+    assert last.around.profile.bid_on == BidOn.P90
+    assert last.auction.proved
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def test_every_period_is_as_the_journal_tells_it(worlds, rows, pool, tenant):
 
 def known_to_rows(around):
     """Less what only the journal tells."""
-    forecast = around.forecast and replace(around.forecast, experts=None)
+    forecast = around.forecast and replace(around.forecast, observed=None, experts=None)
     return replace(around, forecast=forecast, limits=tuple(each for each in around.limits if each.name != "tokens"))
 
 
