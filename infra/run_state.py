@@ -14,8 +14,10 @@ from infra import processes
 from streams.errors import UserError
 from streams.settings import Settings
 
-PARTS = ("kafka", "clickhouse", "clock", "meter", "intake", "engine", "sink", "dashboard")
-ROLES = ("clock", "meter", "intake", "engine", "sink")
+PARTS = ("kafka", "clickhouse", "clock", "meter", "intake", "engine", "sink", "planner", "dashboard")
+ROLES = ("clock", "meter", "intake", "engine", "sink", "planner")
+ALONE = ("clock", "planner")
+"""Of which one works, whoever owns the one partition of `clock`: further ones only stand by."""
 
 
 @dataclass(frozen=True)

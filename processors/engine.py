@@ -21,6 +21,7 @@ from processors.sharing.counting import decide_admissions
 from processors.sharing.ticking import decide_sharing
 from processors.stamping import Stamp
 from processors.state import PartitionState
+from processors.warming import decide_priors
 from schemas.fact import Fact
 from schemas.facts import MeterMarked, Ticked
 from schemas.journal import AdmissionSums, ClockTick, LatencySums, MeterMark, UsageSums
@@ -87,8 +88,9 @@ def _decide_sums(state: PartitionState, sums: UsageSums | AdmissionSums | Latenc
 
 
 def _decide_plan(state: PartitionState, command: PlanCommand, stamp: Stamp) -> Iterator[Fact]:
-    """Nothing is decided from priors yet."""
-    if isinstance(command, RebalanceCommand):
+    if isinstance(command, PriorsCommand):
+        yield from decide_priors(state, command, stamp)
+    else:
         yield from decide_rebalance(state, command, stamp)
 
 

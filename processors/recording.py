@@ -50,6 +50,7 @@ from processors.sharing.recording import (
 from processors.state import SEEN_COMMANDS, OpenPeriod, PartitionState, PoolState, command_key
 from processors.tenants import DECLARED, NO_CAP, Column, saturating_add
 from processors.terms import MARKET_TERMS, MarketTerms, Terms
+from processors.warming import record_primed
 from schemas.bot_facts import BotActed, BotSet
 from schemas.fact import Fact
 from schemas.facts import (
@@ -79,6 +80,7 @@ from schemas.market_facts import (
     Trades,
     TransferEvents,
 )
+from schemas.planning_facts import PriorsSet, ProfilesPrimed
 from schemas.published import BidOn, Tier
 from schemas.sharing_facts import AdmissionsCounted, CapacityShared, Debts, EntitlementSet, Limits, Shortfalls, TokenPoolSet
 
@@ -186,8 +188,8 @@ def _usage_unrouted(state: PartitionState, fact: UsageUnrouted) -> None:
     state.reported.add((fact.meter_topic, fact.meter_partition, fact.tick, fact.pool, fact.chunk))
 
 
-def _forecasts(state: PartitionState, fact: Forecasts) -> None:
-    """A forecast follows from what was learned; it is seen in the bids that follow from it."""
+def _told_elsewhere(state: PartitionState, fact: Fact) -> None:
+    """A forecast is seen in bids, a settlement in trade and postings; an outcome is learned when its whole period is closed."""
 
 
 def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
@@ -261,10 +263,6 @@ def _order_events(state: PartitionState, fact: OrderEvents) -> None:
 def _trades(state: PartitionState, fact: Trades) -> None:
     record_trades(state.pools[fact.pool], fact)
     record_bot_trades(state.pools[fact.pool], fact)
-
-
-def _settlements(state: PartitionState, fact: Settlements) -> None:
-    """What was settled is in the trades and the postings already."""
 
 
 def _deliveries(state: PartitionState, fact: Deliveries) -> None:
@@ -344,8 +342,12 @@ def _base_changes(state: PartitionState, fact: BaseChanges) -> None:
     record_base_changes(state.pools[fact.pool], fact)
 
 
-def _allocations_closed(state: PartitionState, fact: AllocationsClosed) -> None:
-    """The outcome is complete; what it teaches about demand is learned when the whole period is closed."""
+def _priors_set(state: PartitionState, fact: PriorsSet) -> None:
+    _command_seen(state, fact.pool, fact.id)
+
+
+def _profiles_primed(state: PartitionState, fact: ProfilesPrimed) -> None:
+    record_primed(state.pools[fact.pool], fact)
 
 
 def _period_closed(state: PartitionState, fact: PeriodClosed) -> None:
@@ -371,18 +373,18 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     ProfileSet: _profile_set,
     UsageCounted: _usage_counted,
     UsageUnrouted: _usage_unrouted,
-    Forecasts: _forecasts,
+    Forecasts: _told_elsewhere,
     PeriodOpened: _period_opened,
     AllocationsOpened: _allocations_opened,
     Postings: _postings,
-    AllocationsClosed: _allocations_closed,
+    AllocationsClosed: _told_elsewhere,
     PeriodClosed: _period_closed,
     CommandTaken: _command_taken,
     KeySet: _key_set,
     OrderEvents: _order_events,
     BookPhase: _book_phase,
     Trades: _trades,
-    Settlements: _settlements,
+    Settlements: _told_elsewhere,
     Deliveries: _deliveries,
     TransferEvents: _transfer_events,
     BotSet: _bot_set,
@@ -401,4 +403,6 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     NeedsTaken: _needs_taken,
     Rebalanced: _rebalanced,
     BaseChanges: _base_changes,
+    PriorsSet: _priors_set,
+    ProfilesPrimed: _profiles_primed,
 }

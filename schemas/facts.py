@@ -11,6 +11,7 @@ from schemas.ledgering import Asset, CodeName, EntryName
 from schemas.loop_facts import LOOP_FACTS
 from schemas.market_facts import MARKET_FACTS
 from schemas.model import Table
+from schemas.planning_facts import PLANNING_FACTS
 from schemas.published import BasisPoints, BidOn, BidOnName, ForecasterName, PolicyName, TierName
 from schemas.sharing_facts import SHARING_FACTS
 from schemas.units import (
@@ -73,6 +74,8 @@ class Reason(StrEnum):
     STALE = "stale"
     """A proposal that is not newer than the last one, or too old."""
     CHUNK_MISSING = "chunk_missing"
+    KEEPS_NO_PROFILES = "keeps_no_profiles"
+    """Priors for a pool whose forecaster is not the mixture."""
 
 
 ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]
@@ -367,4 +370,5 @@ FACTS: tuple[type[Fact], ...] = (
     *MARKET_FACTS,
     *SHARING_FACTS,
     *LOOP_FACTS,
+    *PLANNING_FACTS,
 )

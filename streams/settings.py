@@ -119,6 +119,12 @@ class Settings(BaseSettings):
     snapshot_every: Duration = Field(timedelta(seconds=30), description="between two snapshots of an engine's state")
     sink_batch_rows: Count = Field(50_000, description="rows after which the sink inserts a batch")
     sink_batch: Duration = Field(timedelta(seconds=1), description="after which the sink inserts a smaller batch")
+    plan_every: Annotated[Duration, Field(ge=timedelta(seconds=1))] = Field(
+        timedelta(hours=1), description="between two plans: priors of new tenants, rebalance proposals"
+    )
+    plan_look_back: Annotated[Duration, Field(ge=timedelta(days=1), le=timedelta(weeks=8))] = Field(
+        timedelta(weeks=1), description="history from which is planned; 134 MB for each week of 100,000 tenants"
+    )
     session_timeout: Duration = Field(
         timedelta(seconds=10), description="after which a dead worker's partitions move to another one"
     )
@@ -234,6 +240,16 @@ class Settings(BaseSettings):
     def snapshot_every_s(self) -> float:
         """`snapshot_every` in seconds."""
         return self.snapshot_every.total_seconds()
+
+    @property
+    def plan_every_s(self) -> int:
+        """`plan_every` in whole seconds."""
+        return self.plan_every // timedelta(seconds=1)
+
+    @property
+    def plan_look_back_s(self) -> int:
+        """`plan_look_back` in whole seconds."""
+        return self.plan_look_back // timedelta(seconds=1)
 
     @property
     def sink_batch_s(self) -> float:

@@ -177,11 +177,19 @@ def _sink(app: faust.App, settings: Settings) -> None:
         _consume(app, [topic], role.take)
 
 
+def _planner(app: faust.App, settings: Settings) -> None:
+    from streams.roles.planner import Planner  # noqa: PLC0415  see ROLES
+
+    role = Planner(app, settings)
+    _consume(app, role.topics, role.take)
+
+
 ROLES: dict[str, Callable[[faust.App, Settings], None]] = {
     "clock": _clock,
     "meter": _meter,
     "intake": _intake,
     "engine": _engine,
     "sink": _sink,
+    "planner": _planner,
 }
 """Builders of the roles. Each imports what it needs: five workers start at once on few cores, and importing is most of it."""

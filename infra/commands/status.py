@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from infra.lag import lags
 from infra.run_state import Desired, Seen, supervisor
 from infra.supervised import State
 from streams.asking import patiently
+from streams.planner_note import PlannerNote
 from streams.settings import Settings
 
 ANSWER_S = 3.0
@@ -37,7 +39,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 
 def look(settings: Settings) -> dict[str, Any]:
     """The system as one object: the interface's keys, and `down`: what is not as it should be."""
-    running = supervisor(settings)
+    running, note = supervisor(settings), PlannerNote.read(settings)
     listed = _processes(settings, supervised=running is not None)
     kafka_answers = broker_answers(settings.kafka_client_config(), timeout_s=ANSWER_S)
     store_answers = clickhouse_answers(settings.clickhouse_url, timeout_s=ANSWER_S)
@@ -54,6 +56,7 @@ def look(settings: Settings) -> dict[str, Any]:
         "processes": listed,
         "topics": {name: {"lag": lag} for name, lag in _lags(settings).items()} if kafka_answers else {},
         "pools": _pools(settings, listed, store_answers=store_answers),
+        "planner": None if note is None else asdict(note),
         "down": down,
     }
 
@@ -130,10 +133,23 @@ def _show(seen: Mapping[str, Any], console: Console) -> None:
                 name, "–" if period is None else str(period), _time(pool.get("period_start")), _time(pool.get("closed_at"))
             )
         console.print(table)
+    if seen["planner"]:
+        console.print(_planner(PlannerNote(**seen["planner"])), markup=False, highlight=False)
     for part in ("kafka", "clickhouse", "dashboard"):
         console.print(f"{part}: {seen[part]}", markup=False, highlight=False)
     if seen["down"]:
         console.print(f"down: {', '.join(seen['down'])}", style="red", markup=False)
+
+
+def _planner(note: PlannerNote) -> str:
+    if note.waiting_since is not None:
+        return f"planner: waits for ClickHouse since {_time(note.waiting_since)}"
+    if not note.planned:
+        return "planner: no hour has closed yet"
+    ends = sorted(note.planned.values())
+    first, last = _time(ends[0]), _time(ends[-1])
+    history = first if first == last else f"{first} … {last}"
+    return f"planner: planned {len(ends)} pools at {_time(note.noted_at)}, from history up to {history}"
 
 
 def _time(epoch_ms: int | None) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from infra import jars, processes
 from infra.parts import parts_of
-from infra.run_state import PARTS, ROLES, Desired, Seen, choose_ports, one_command_at_a_time, supervisor, supervisor_file
+from infra.run_state import ALONE, PARTS, ROLES, Desired, Seen, choose_ports, one_command_at_a_time, supervisor, supervisor_file
 from infra.supervised import State
 from streams.errors import BadInput, UserError
 from streams.settings import Settings
@@ -65,7 +65,7 @@ def _desired(settings: Settings, only: str | None, workers: str | None, *, alrea
         if part not in PARTS:
             raise BadInput(f"part {part!r}: one of {', '.join(PARTS)} is expected")
     before = Desired.read(settings) if already else None
-    from_settings = {role: getattr(settings, f"{role}_workers") for role in ROLES if role != "clock"}
+    from_settings = {role: getattr(settings, f"{role}_workers") for role in ROLES if role not in ALONE}
     kept: Mapping[str, int] = before.workers if before else from_settings
     parts = tuple(part for part in PARTS if part in named or (before and part in before.parts))
     return Desired(parts, {**kept, **counts(workers)}, before.asked + 1 if before else 1)

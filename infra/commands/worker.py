@@ -9,7 +9,7 @@ import typer
 from streams.errors import BadInput
 from streams.settings import Settings
 
-ROLES = ("clock", "meter", "intake", "engine", "sink")
+ROLES = ("clock", "meter", "intake", "engine", "sink", "planner")
 
 
 def worker(

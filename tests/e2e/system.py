@@ -25,14 +25,18 @@ from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from infra import run_state
 from infra.embedded import EmbeddedBroker, EmbeddedClickHouse
 from infra.parts import parts_of
 from infra.processes import free_port
-from infra.run_state import ROLES, Desired
+from infra.run_state import Desired
 from infra.supervised import Policy, State, Supervised
 from streams.replay import PartitionVerdict, verify
 from streams.settings import Settings
 from streams.topics import ensure_topics
+
+ROLES = tuple(role for role in run_state.ROLES if role != "planner")
+"""Of all but the planner, which speaks once an hour: tests/streams/test_planner.py is its own."""
 
 TICK_MS = 250
 SESSION_S = 6

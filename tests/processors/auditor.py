@@ -9,6 +9,7 @@ from collections import defaultdict
 
 from allocation_oracle import solve
 from forecast_oracle import Oracle
+from priors_auditor import audit_priors
 
 MILLION = 1_000_000
 LARGEST_TOKENS = 2**53
@@ -25,6 +26,8 @@ PERIODS = {
     "usage_counted",
     "usage_unrouted",
     "forecasts",
+    "priors_set",
+    "profiles_primed",
     "period_opened",
     "allocations_opened",
     "allocations_closed",
@@ -122,6 +125,7 @@ class _Auditor:
             "usage_sums": self.on_usage,
             "pool": self.on_pool,
             "profile": self.on_profile,
+            "priors": self.on_priors,
             "latency_sums": lambda _record, _facts: None,
             "rebalance": self.on_rebalance,
         }[kind](record, facts)
@@ -184,6 +188,11 @@ class _Auditor:
         for name in ("capacity", "policy", "base_price", "reserve_price", "cached_weight", "forecaster"):
             require(getattr(fact, name) == getattr(record, name), name)
         require(fact.from_period > (pool.open.period if pool.open else -1), "a pool's version must hold from a period to come")
+
+    def on_priors(self, record, facts):
+        if (record.pool, record.id) not in self.commands:
+            self.commands.add((record.pool, record.id))
+            audit_priors(record, self.pools.get(record.pool), facts, require)
 
     def why_not_pool(self, record, pool):
         if self.tick_ms and record.period_s * 1000 % self.tick_ms:

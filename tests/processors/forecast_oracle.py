@@ -85,7 +85,8 @@ class Tenant:
         weights = self.weights[idle]
         mixed = weighted(weights, experts)
         spread = weighted(weights, [abs(value - mixed) for value in experts])
-        mean = mixed if self.seen else newcomer
+        known = (profile.at(second) for profile in (self.week, self.day))
+        mean = mixed if self.seen else next((tokens for tokens in known if tokens is not None), newcomer)
         scale = 0.4 * self.excess + 0.3 * self.error + 1.0 * spread + 0.03 * mean if self.seen else mean
         quantiles = []
         for multiple in self.multiples[idle]:
@@ -133,6 +134,15 @@ def weighted(weights, values):
     return total
 
 
+def mean_of(values):
+    """Of those that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    total = 0.0
+    for value in known:
+        total += value
+    return total / len(known) if known else None
+
+
 class Oracle:
     """Feed `period` with {tenant: tokens or None}, ascending; it answers {tenant: (mean, p50, p90, p99)} for that period.
 
@@ -158,6 +168,24 @@ class Oracle:
         for name in rows:
             self._tenant(name)
         self._learn(number, {name: tokens for name, tokens in rows.items() if tokens is not None})
+
+    def unknown_hours(self, name):
+        """The hours of the week of which a tenant's profile says nothing."""
+        week = self._tenant(name).week
+        return [hour for hour in range(168) if hour * week.buckets // 168 not in week.known]
+
+    def prime(self, rows):
+        """`rows`: tenant -> tokens or None of each hour of the week."""
+        for name, hours in rows.items():
+            tenant = self._tenant(name)
+            a_day = [mean_of(hours[hour::24]) for hour in range(24)]
+            for profile, told in ((tenant.week, hours), (tenant.day, a_day)):
+                count = len(told)
+                for bucket in range(profile.buckets):
+                    within = [told[hour] for hour in range(count) if hour * profile.buckets // count == bucket]
+                    tokens = mean_of(within or [told[bucket * count // profile.buckets]])
+                    if tokens is not None:
+                        profile.known.setdefault(bucket, single(tokens))
 
     def _tenant(self, name):
         return self.tenants.setdefault(name, Tenant(self.buckets, self.hours))

@@ -5,6 +5,8 @@ from collections import deque
 
 from journal_world import mark, pool, profile, tick, usage
 
+from schemas.planning import PriorsCommand, PriorSource
+
 TENANTS = ("a", "b", "c", "Z", "é", "\U00010000", "\uffff", "d/1", "tenant/x")
 POOLS = {"llm": 2, "gpt": 3, "long": 6, "é": 1}
 """Pools by the length of their period in ticks. They are made at random moments; `ghost` never is."""
@@ -29,8 +31,17 @@ class Simulation:
     def records(self):
         for _ in range(self.steps):
             yield from self.random.choices(
-                (self.on_tick, self.on_journal_tick, self.on_meter, self.on_crash, self.on_profile, self.on_pool, self.on_again),
-                (6, 6, 24, 2, 6, 2, 1),
+                (
+                    self.on_tick,
+                    self.on_journal_tick,
+                    self.on_meter,
+                    self.on_crash,
+                    self.on_profile,
+                    self.on_pool,
+                    self.on_again,
+                    self.on_priors,
+                ),
+                (6, 6, 24, 2, 6, 2, 1, 2),
             )[0]()
         if self.quiet_end:
             yield from self.end()
@@ -160,6 +171,22 @@ class Simulation:
             **self.entitlement(),
             bid_on=chosen.choice(["mean", "mean", "p50", "p90", "p99"]),
         )
+
+    def on_priors(self):
+        chosen = self.random
+        tenants = chosen.sample([*TENANTS, "nobody"], chosen.randint(1, 5))
+        hours = [chosen.choice([None, 0, 1, 400, 2**53]) if chosen.random() < 0.7 else None for _ in tenants for _ in range(168)]
+        told = PriorsCommand(
+            id=self.command_id(),
+            pool=chosen.choice([*POOLS, "ghost"]),
+            as_of=max(self.now, 0),
+            tenant=tenants,
+            source=[chosen.choice(list(PriorSource)) for _ in tenants],
+            hour_of_week=hours,
+        )
+        yield told
+        if chosen.random() < 0.3:
+            yield told.model_copy(update={"id": self.command_id()})
 
     # What token pools say besides
 

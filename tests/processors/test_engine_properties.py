@@ -19,6 +19,7 @@ from processors.recording import evolve
 from processors.snapshot import state_hash
 from processors.state import PartitionState
 from schemas.facts import AllocationsClosed, CommandRefused, PeriodClosed, Reason, UsageCounted
+from schemas.planning_facts import PriorOutcome, PriorsSet
 from streams.codecs import decode, encode
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -54,7 +55,10 @@ def test_the_worlds_are_rich():
     kinds = Counter(fact.KIND for fact in facts)
     assert all(kinds[kind] >= 100 for kind in ("period_closed", "postings", "usage_unrouted", "profile_set", "pool_set"))
     reasons = {fact.reason for fact in facts if isinstance(fact, CommandRefused)}
-    assert reasons == {Reason.UNKNOWN_POOL, Reason.OVERSUBSCRIBED, Reason.PERIOD_FIXED, Reason.EXCEEDS_MONEY}
+    expected = {Reason.UNKNOWN_POOL, Reason.OVERSUBSCRIBED, Reason.PERIOD_FIXED, Reason.EXCEEDS_MONEY, Reason.KEEPS_NO_PROFILES}
+    assert reasons == expected
+    assert {outcome for fact in facts if isinstance(fact, PriorsSet) for outcome in fact.outcome} == set(PriorOutcome)
+    assert kinds["profiles_primed"] > 10
     rows = [row for fact in facts if isinstance(fact, AllocationsClosed) for row in table(fact)]
     assert sum(row["shortfall"] > 0 for row in rows) > 10
     assert sum(row["surplus"] > 0 and row["budget_left"] is not None for row in rows) > 10
