@@ -265,17 +265,9 @@ def _trades(state: PartitionState, fact: Trades) -> None:
     record_bot_trades(state.pools[fact.pool], fact)
 
 
-def _deliveries(state: PartitionState, fact: Deliveries) -> None:
-    record_deliveries(state.pools[fact.pool], fact)
-
-
 def _transfer_events(state: PartitionState, fact: TransferEvents) -> None:
     if fact.pool in state.pools:
         record_transfers(state.pools[fact.pool], fact)
-
-
-def _bot_set(state: PartitionState, fact: BotSet) -> None:
-    record_bot(state.pools[fact.pool], fact)
 
 
 def _bot_acted(state: PartitionState, fact: BotActed) -> None:
@@ -283,41 +275,9 @@ def _bot_acted(state: PartitionState, fact: BotActed) -> None:
         record_actions(state.pools[fact.pool], fact)
 
 
-def _token_pool_set(state: PartitionState, fact: TokenPoolSet) -> None:
-    record_token_pool(state.pools[fact.pool], fact)
-
-
-def _entitlement_set(state: PartitionState, fact: EntitlementSet) -> None:
-    record_entitlement(state.pools[fact.pool], fact)
-
-
 def _admissions_counted(state: PartitionState, fact: AdmissionsCounted) -> None:
     state.reported.add((fact.meter_topic, fact.meter_partition, fact.tick, fact.pool, fact.chunk))
     record_admissions(state.pools[fact.pool], fact)
-
-
-def _capacity_shared(state: PartitionState, fact: CapacityShared) -> None:
-    record_sharing(state.pools[fact.pool], fact)
-
-
-def _debts(state: PartitionState, fact: Debts) -> None:
-    record_debts(state.pools[fact.pool], fact)
-
-
-def _limits(state: PartitionState, fact: Limits) -> None:
-    record_limits(state.pools[fact.pool], fact)
-
-
-def _shortfalls(state: PartitionState, fact: Shortfalls) -> None:
-    record_shortfalls(state.pools[fact.pool], fact)
-
-
-def _loops_set(state: PartitionState, fact: LoopsSet) -> None:
-    record_loops(state.pools[fact.pool], fact)
-
-
-def _base_floor_set(state: PartitionState, fact: BaseFloorSet) -> None:
-    record_base_floor(state.pools[fact.pool], fact)
 
 
 def _latencies_counted(state: PartitionState, fact: LatenciesCounted) -> None:
@@ -325,29 +285,13 @@ def _latencies_counted(state: PartitionState, fact: LatenciesCounted) -> None:
     record_latencies(state.pools[fact.pool], fact)
 
 
-def _sla_measured(state: PartitionState, fact: SlaMeasured) -> None:
-    record_measured(state.pools[fact.pool], fact)
-
-
 def _needs_taken(state: PartitionState, fact: NeedsTaken) -> None:
     _command_seen(state, fact.pool, fact.id)
     record_needs(state.pools[fact.pool], fact)
 
 
-def _rebalanced(state: PartitionState, fact: Rebalanced) -> None:
-    record_rebalanced(state.pools[fact.pool], fact)
-
-
-def _base_changes(state: PartitionState, fact: BaseChanges) -> None:
-    record_base_changes(state.pools[fact.pool], fact)
-
-
 def _priors_set(state: PartitionState, fact: PriorsSet) -> None:
     _command_seen(state, fact.pool, fact.id)
-
-
-def _profiles_primed(state: PartitionState, fact: ProfilesPrimed) -> None:
-    record_primed(state.pools[fact.pool], fact)
 
 
 def _period_closed(state: PartitionState, fact: PeriodClosed) -> None:
@@ -363,6 +307,11 @@ def _period_closed(state: PartitionState, fact: PeriodClosed) -> None:
 
 def _no_cap_for_none(values: list[int | None]) -> Column:
     return np.array([NO_CAP if value is None else value for value in values], np.int64)
+
+
+def _of_pool(record: Callable[[PoolState, Any], None]) -> Callable[[PartitionState, Any], None]:
+    """Of facts that concern nothing but the pool that they name."""
+    return lambda state, fact: record(state.pools[fact.pool], fact)
 
 
 _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
@@ -385,24 +334,24 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     BookPhase: _book_phase,
     Trades: _trades,
     Settlements: _told_elsewhere,
-    Deliveries: _deliveries,
+    Deliveries: _of_pool(record_deliveries),
     TransferEvents: _transfer_events,
-    BotSet: _bot_set,
+    BotSet: _of_pool(record_bot),
     BotActed: _bot_acted,
-    TokenPoolSet: _token_pool_set,
-    EntitlementSet: _entitlement_set,
+    TokenPoolSet: _of_pool(record_token_pool),
+    EntitlementSet: _of_pool(record_entitlement),
     AdmissionsCounted: _admissions_counted,
-    CapacityShared: _capacity_shared,
-    Debts: _debts,
-    Limits: _limits,
-    Shortfalls: _shortfalls,
-    LoopsSet: _loops_set,
-    BaseFloorSet: _base_floor_set,
+    CapacityShared: _of_pool(record_sharing),
+    Debts: _of_pool(record_debts),
+    Limits: _of_pool(record_limits),
+    Shortfalls: _of_pool(record_shortfalls),
+    LoopsSet: _of_pool(record_loops),
+    BaseFloorSet: _of_pool(record_base_floor),
     LatenciesCounted: _latencies_counted,
-    SlaMeasured: _sla_measured,
+    SlaMeasured: _of_pool(record_measured),
     NeedsTaken: _needs_taken,
-    Rebalanced: _rebalanced,
-    BaseChanges: _base_changes,
+    Rebalanced: _of_pool(record_rebalanced),
+    BaseChanges: _of_pool(record_base_changes),
     PriorsSet: _priors_set,
-    ProfilesPrimed: _profiles_primed,
+    ProfilesPrimed: _of_pool(record_primed),
 }

@@ -19,7 +19,9 @@ from test_roles_on_kafka import PARTITIONS, TICK, TICK_MS, Bourse
 
 from processors.history import History
 from processors.rebalance import UNKNOWN, RebalanceSettings, needs
+from schemas.facts import CommandRefused
 from schemas.journal import ClockTick
+from schemas.loop_facts import Rebalanced
 from schemas.model import Event
 from schemas.planning import HOURS_OF_WEEK, PriorsCommand, PriorSource, RebalanceCommand
 from schemas.planning_facts import PriorOutcome, PriorsSet, ProfilesPrimed
@@ -246,7 +248,7 @@ def test_a_plan_waits_for_clickhouse_and_is_published_once_more_after_a_crash(la
     again = lab.plans()
     assert sorted(map(repr, again)) == sorted(map(repr, plans + plans))
     assert lab.workers["planner-1"].poll() is None
-    taken_once(planned, of_kind(again, PriorsCommand))
+    taken_once(planned, again)
 
 
 def check_priors(priors: PriorsCommand, planned: Planned) -> None:
@@ -261,10 +263,12 @@ def check_priors(priors: PriorsCommand, planned: Planned) -> None:
         assert new[hour % HOURS_OF_WEEK] == expected, hour
 
 
-def taken_once(planned: Planned, commands: list[PriorsCommand]) -> None:
+def taken_once(planned: Planned, commands: list[Event]) -> None:
     """The engine counts an id once; and what it decided needs nothing but the facts to be folded again."""
     facts = planned.take(*commands)
+    assert not of_kind(facts, CommandRefused)
     (told,) = of_kind(facts, PriorsSet)
     assert set(told.outcome) == {PriorOutcome.TAKEN}
-    assert of_kind(facts, ProfilesPrimed)
+    assert len(of_kind(facts, ProfilesPrimed)) == 1
+    assert [fact.pool for fact in of_kind(facts, Rebalanced)] == ["gpt", "llm"]
     assert state_bytes(refold(planned.facts)) == state_bytes(planned.state)
