@@ -24,6 +24,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from schemas.catalogue import EVENTS
+from schemas.clickhouse_forecasts import FORECAST_VIEWS
 from schemas.clickhouse_views import create_view, quoted, views
 from schemas.model import Event, Landing, Table
 from schemas.shape import REQUIRED, Shape, shapes
@@ -268,5 +269,5 @@ def setup_statements(database: str) -> list[str]:
     return [
         f"CREATE DATABASE IF NOT EXISTS `{database}`",
         *(sql for table in tables(database) for sql in table.statements),
-        *(view.sql for view in views(database)),
+        *(view.sql for view in (*views(database), *views(database, FORECAST_VIEWS))),
     ]

@@ -245,9 +245,9 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def views(database: str) -> list[ViewDDL]:
-    """All views over the market's tables, in the order in which they are made."""
-    return [ViewDDL(view.name, view.columns, _statement(database, view)) for view in VIEWS]
+def views(database: str, stated: Sequence[View] = VIEWS) -> list[ViewDDL]:
+    """Views in the order in which they are made; all over the market's tables, if no others are given."""
+    return [ViewDDL(view.name, view.columns, _statement(database, view)) for view in stated]
 
 
 def _statement(database: str, view: View) -> str:

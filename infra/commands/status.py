@@ -1,24 +1,26 @@
-"""`bourse status`: what runs, how far behind it is, which periods were closed last."""
+"""`bourse status`: what runs, how far behind it is, which periods were closed last, which forecasts were bad yesterday."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import httpx
 import typer
 from confluent_kafka import KafkaException
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from infra.broker import broker_answers
+from infra.clickhouse_rows import rows
 from infra.embedded import clickhouse_answers, get
 from infra.lag import lags
 from infra.run_state import Desired, Seen, supervisor
 from infra.supervised import State
+from infra.worse_forecasts import worse_forecasts
 from streams.asking import patiently
 from streams.planner_note import PlannerNote
 from streams.settings import Settings
@@ -57,6 +59,7 @@ def look(settings: Settings) -> dict[str, Any]:
         "topics": {name: {"lag": lag} for name, lag in _lags(settings).items()} if kafka_answers else {},
         "pools": _pools(settings, listed, store_answers=store_answers),
         "planner": None if note is None else asdict(note),
+        "worse_forecasts": worse_forecasts(settings, timeout_s=ANSWER_S) if store_answers else [],
         "down": down,
     }
 
@@ -94,24 +97,10 @@ def _pools(settings: Settings, listed: list[dict[str, Any]], *, store_answers: b
 def _pools_in_clickhouse(settings: Settings) -> dict[str, Any]:
     sql = (
         "SELECT pool, max(p.period) AS period, toUnixTimestamp64Milli(argMax(p.period_start, p.period)) AS period_start, "
-        "argMax(p.closed_tick, p.period) * {tick_ms:Int64} AS closed_at FROM periods AS p GROUP BY pool FORMAT JSONEachRow"
+        "argMax(p.closed_tick, p.period) * {tick_ms:Int64} AS closed_at FROM periods AS p GROUP BY pool"
     )
-    credentials = {
-        "X-ClickHouse-User": settings.clickhouse_user,
-        "X-ClickHouse-Key": settings.clickhouse_password.get_secret_value(),
-    }
-    where = {
-        "database": settings.clickhouse_database,
-        "param_tick_ms": str(settings.tick_ms),
-        "output_format_json_quote_64bit_integers": "0",
-    }
-    try:
-        answer = httpx.post(settings.clickhouse_url, params=where, content=sql, headers=credentials, timeout=ANSWER_S)
-        answer.raise_for_status()
-    except httpx.HTTPError:  # no tables yet
-        return {}
-    rows = [json.loads(line) for line in answer.text.splitlines()]
-    return {row.pop("pool"): row for row in rows}
+    found = rows(settings, sql, timeout_s=ANSWER_S, tick_ms=str(settings.tick_ms)) or []
+    return {row.pop("pool"): row for row in found}
 
 
 def _show(seen: Mapping[str, Any], console: Console) -> None:
@@ -135,6 +124,8 @@ def _show(seen: Mapping[str, Any], console: Console) -> None:
         console.print(table)
     if seen["planner"]:
         console.print(_planner(PlannerNote(**seen["planner"])), markup=False, highlight=False)
+    if seen["worse_forecasts"]:
+        console.print(_worse_forecasts(seen["worse_forecasts"]))
     for part in ("kafka", "clickhouse", "dashboard"):
         console.print(f"{part}: {seen[part]}", markup=False, highlight=False)
     if seen["down"]:
@@ -150,6 +141,15 @@ def _planner(note: PlannerNote) -> str:
     first, last = _time(ends[0]), _time(ends[-1])
     history = first if first == last else f"{first} … {last}"
     return f"planner: planned {len(ends)} pools at {_time(note.noted_at)}, from history up to {history}"
+
+
+def _worse_forecasts(found: Sequence[Mapping[str, Any]]) -> Table:
+    title = f"forecasts that were worse than the last value on {found[0]['day']}"
+    table = Table("pool", "tenant", "forecaster", "error", "the last value's", title=title, header_style="bold")
+    for row in found:
+        errors = ("–" if row[name] is None else f"{row[name]:.1%}" for name in ("wape", "last_value_wape"))
+        table.add_row(escape(row["pool"]), escape(row["tenant"] or "all of them"), row["forecaster"], *errors, style="yellow")
+    return table
 
 
 def _time(epoch_ms: int | None) -> str:
