@@ -12,7 +12,7 @@ NAMED = 5
 """Of a pool's tenants, those that it cost most tokens."""
 
 _SQL = f"""SELECT
-    pool, if(whole, NULL, tenant) AS tenant, forecaster, toString(day) AS day,
+    pool, if(whole = 1, NULL, tenant) AS tenant, forecaster, toString(day) AS day,
     error / nullIf(demand, 0) AS wape, last_value_error / nullIf(demand, 0) AS last_value_wape
 FROM
 (

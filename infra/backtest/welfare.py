@@ -90,10 +90,12 @@ def optimal(block: list[Demanded]) -> list[float]:
     worth = [float(period.value @ period.floor.astype(np.float64)) for period in block]
     if not starts[-1]:
         return worth
-    need = np.concatenate([period.need[each] for period, each in zip(block, rows, strict=True)]).astype(np.float64)
+    # Who wants more than there is wants what there is: else one wild wish would be the unit, and all that was divided nothing.
+    wished = [np.minimum(period.need[each], max(period.spare, 0)) for period, each in zip(block, rows, strict=True)]
+    need = np.concatenate(wished).astype(np.float64)
     value = np.concatenate([period.value[each] for period, each in zip(block, rows, strict=True)])
     # In units of the largest, as HiGHS takes 1e-7 for nothing: tokens and worth are then at most 1.
-    unit, dear = float(need.max()), max(float(value.max()), 1e-12)
+    unit, dear = max(float(need.max()), 1.0), max(float(value.max()), 1e-12)
     matrix, limits = _constraints(block, rows, starts, unit)
     found = linprog(-value / dear, matrix, limits, bounds=np.stack([np.zeros_like(need), need / unit], axis=1), method="highs")
     if found.status != 0:
