@@ -12,7 +12,8 @@ Chunks have two places, written in turn: while a snapshot is written, the marker
     partition was given to another one can spoil a chunk: the marker holds digests, and a snapshot that does not match
     them is not loaded; the journal is folded from its beginning instead, to the same state.
 
-100,000 tenants: 50 chunks; a chunk of 2,000 tenants is 600 KB and packs to about 60 KB, as most columns are equal or small.
+100,000 tenants: 50 chunks; a chunk of 2,000 tenants is 600 KB and packs to about 60 KB, as most columns are equal or small. With
+forecasts 589 more, of which a period changes 197: 30 MB packed (processors/forecast/dumping.py).
 """
 
 from __future__ import annotations

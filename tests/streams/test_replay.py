@@ -23,7 +23,8 @@ NOBODY = lambda *_: None  # noqa: E731  the progress that nobody watches
 
 def a_world(first: str, periods: int = 3) -> World:
     world = World()
-    world.take(pool(id="p", pool=first, base_price=1), profile("1", "a", pool=first, base=10), profile("2", "b", pool=first))
+    world.take(pool(id="p", pool=first, base_price=1, forecaster="mixture"), profile("1", "a", pool=first, base=10))
+    world.take(profile("2", "b", pool=first, bid_on="p90"))
     for number in range(2, 2 * periods + 3):
         world.take(usage(number, {"a": 5, "b": 7}, pool=first), *([usage(number, {"a": 1}, pool="ghost")] if number == 3 else []))
         world.run(number, number)
