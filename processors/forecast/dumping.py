@@ -6,7 +6,7 @@
     parts 3, 6, …    of the same: the profile of their weeks (672 bytes)
 
 Of 100,000 tenants a period changes 57 MB, which pack to some 30; every ten minutes another 58 MB, every hour 67 MB more. Dumping,
-digesting and packing them take 0.8 s, the hash of what moves 0.2 s, loading 0.3 s; 10,000 tenants a tenth of it, 3.4 MB packed. With
+digesting and packing them take 0.8 s, the hash of what moves 0.2 s, loading 0.3 s; 10,000 tenants a tenth of that: 3.4 MB. With
 periods of a minute and a snapshot each half of one, every second snapshot finds nothing changed: some 0.5 MB/s go to the broker.
 """
 
