@@ -133,9 +133,6 @@ class SlaMeasured(Fact):
     latency_upper_ms: MillisOrNoneColumn
     """At most, less than 1/64 more."""
     requests: NumberColumn
-    wanted: TokenColumn
-    """Tokens used."""
-    allocated: TokenColumn
     boost: TokenColumn
     """What the tenant has beyond its base from the next period on."""
     paid: TokenColumn

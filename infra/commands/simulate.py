@@ -1,4 +1,4 @@
-"""`bourse simulate`: the rules of token pools on a modelled GPU, against what else one could do."""
+"""`bourse simulate`: the rules of token pools on a modelled GPU, and the loops that move bases, against what else one could do."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from infra.simulate import fairness as fairness_experiment
+from infra.simulate import loop_report, report
 from infra.simulate import overload as overload_experiment
-from infra.simulate import report
+from infra.simulate import rebalance as rebalance_experiment
+from infra.simulate import sla as sla_experiment
 from infra.simulate.machine import BATCHED_TOKENS, SEQUENCES, Machine
 from infra.simulate.workloads import Trace, read
 from streams.errors import BadInput
@@ -25,7 +27,7 @@ FILE_COLUMNS = 130
 SHORTEST_S, LONGEST_S = 30, 7200
 """In less, a P99 stands on a handful of requests; more takes longer than a meal."""
 
-simulate = typer.Typer(no_args_is_help=True, help="Try the rules of token pools on a modelled GPU.")
+simulate = typer.Typer(no_args_is_help=True, help="Try the rules of token pools on a modelled GPU, and the loops that move bases.")
 
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same figures.")]
 Seconds = Annotated[int, typer.Option(min=SHORTEST_S, max=LONGEST_S, help="How long requests arrive, in simulated seconds.")]
@@ -87,6 +89,48 @@ def fairness(
     console = _console()
     console.print(report.fairness_table(figures))
     console.print(report.fairness_notes(figures), markup=False, highlight=False, soft_wrap=True)
+
+
+@simulate.command()
+def sla(
+    *,
+    seed: Seed = 1,
+    periods: Annotated[int, typer.Option(min=30, max=10_000, help="How many periods of a minute.")] = sla_experiment.PERIODS,
+    json_file: JsonFile = None,
+    plot_file: PlotFile = None,
+) -> None:
+    """The SLA loop on a step of load, a ramp, and a latency that tokens don't change."""
+    _check(json_file, plot_file)
+    with _progress("SLA loop") as progress:
+        outcome = sla_experiment.simulate(seed, periods, progress=progress)
+    figures = loop_report.sla_figures(outcome)
+    _write(json_file, figures)
+    if plot_file:
+        from infra.simulate.loop_plot import sla_picture  # noqa: PLC0415  a drawing library that only pictures need
+
+        sla_picture(outcome, figures, plot_file)
+    _console().print(loop_report.sla_table(figures))
+
+
+@simulate.command()
+def rebalance(
+    *,
+    seed: Seed = 1,
+    hours: Annotated[int, typer.Option(min=48, max=10_000, help="How many periods of an hour.")] = rebalance_experiment.HOURS,
+    json_file: JsonFile = None,
+    plot_file: PlotFile = None,
+) -> None:
+    """Bases that have little to do with what tenants use follow their long-term use."""
+    _check(json_file, plot_file)
+    with _progress("rebalancing") as progress:
+        outcome = rebalance_experiment.simulate(seed, hours, progress=progress)
+    figures = loop_report.rebalance_figures(outcome)
+    _write(json_file, figures)
+    if plot_file:
+        from infra.simulate.loop_plot import rebalance_picture  # noqa: PLC0415  a drawing library that only pictures need
+
+        rebalance_picture(outcome, figures, plot_file)
+    _console().print(loop_report.rebalance_table(figures))
 
 
 def _console() -> Console:

@@ -41,7 +41,7 @@ def overload_picture(outcome: Overload, figures: Figures, path: Path) -> None:
     Raises:
         BadInput: the file can't be written.
     """
-    figure, axes = _canvas(4, len(CONTROLS), (14.0, 9.6), figures)
+    figure, axes = canvas(4, len(CONTROLS), (14.0, 9.6), figures)
     for column, name in enumerate(CONTROLS):
         run, row = outcome.runs[name], figures[name]
         axes[0, column].set_title(f"{TITLES[name]}\n{_verdict(name, row)}", fontsize=9.5)
@@ -54,9 +54,9 @@ def overload_picture(outcome: Overload, figures: Figures, path: Path) -> None:
     for place, label in enumerate(("latency, s", "time to first token, s", "tokens/s", "share of sequences running")):
         axes[place, 0].set_ylabel(label)
     axes[0, 0].plot([], [], color="black", lw=0.9, ls=":", label="guaranteed P99 unloaded")
-    _share_limits(axes)
-    _legend(figure, axes[0, 0])
-    _write(figure, path)
+    share_limits(axes)
+    legend(figure, axes[0, 0])
+    write(figure, path)
 
 
 def fairness_picture(outcome: Fairness, figures: Figures, path: Path) -> None:
@@ -65,7 +65,7 @@ def fairness_picture(outcome: Fairness, figures: Figures, path: Path) -> None:
     Raises:
         BadInput: the file can't be written.
     """
-    figure, axes = _canvas(3, 2, (12.0, 9.6), figures)
+    figure, axes = canvas(3, 2, (12.0, 9.6), figures)
     for column, name in enumerate(("debt", "no_debt")):
         row = figures[name]
         converged = "never" if row["converged_s"] is None else f"{row['converged_s']} s after the cut"
@@ -86,12 +86,13 @@ def fairness_picture(outcome: Fairness, figures: Figures, path: Path) -> None:
         axes[place, 0].set_ylabel(label)
     axes[0, 0].plot([], [], color="black", lw=0.9, ls=":", label="half of the pool is lost")
     axes[0, 0].plot([], [], color=GREY, lw=1, ls="--", label="entitled")
-    _share_limits(axes)
-    _legend(figure, axes[0, 0])
-    _write(figure, path)
+    share_limits(axes)
+    legend(figure, axes[0, 0])
+    write(figure, path)
 
 
-def _canvas(rows: int, columns: int, size: tuple[float, float], figures: Figures) -> tuple[Figure, Any]:
+def canvas(rows: int, columns: int, size: tuple[float, float], figures: Figures) -> tuple[Figure, Any]:
+    """A figure of axes that share the time of `figures["seconds"]`; their upper edge is left to a legend."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  half a second that only pictures need
     from matplotlib.figure import Figure  # noqa: PLC0415  the same
     from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415  the same
@@ -194,7 +195,7 @@ def _debts(axis: Axes, outcome: Fairness, name: str) -> None:
     axis.axhline(0, color=GREY, lw=0.8)
 
 
-def _share_limits(axes: Any) -> None:
+def share_limits(axes: Any) -> None:
     """Every row on one scale."""
     for row in axes:
         low, high = min(axis.get_ylim()[0] for axis in row), max(axis.get_ylim()[1] for axis in row)
@@ -202,12 +203,18 @@ def _share_limits(axes: Any) -> None:
             axis.set_ylim(low, high)
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
+def legend(figure: Figure, axis: Axes) -> None:
+    """One for the whole figure, above it, of what stands in one of its axes."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False, fontsize=9.5)
 
 
-def _write(figure: Figure, path: Path) -> None:
+def write(figure: Figure, path: Path) -> None:
+    """As a PNG file.
+
+    Raises:
+        BadInput: the file can't be written.
+    """
     try:
         figure.savefig(path, format="png", metadata={"Software": None})
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Figures of the two experiments, as the JSON file has them, and as tables for people."""
+"""Figures of the experiments on token pools, as the JSON file has them, and as tables for people."""
 
 from __future__ import annotations
 

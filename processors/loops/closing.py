@@ -52,7 +52,7 @@ def decide_sla(pool: PoolState, period: int, stamp: Stamp) -> Iterator[Fact]:
     moment = Moment(pool, period, slots, effective(pool)[slots])
     changed = np.logical_or.reduce([old != new for old, new in zip(before, decision.state, strict=True)])
     telling = np.flatnonzero((promises.sla_ms != NO_SLA) | changed)
-    measured = _Measured(settings.quantile, promises.sla_ms, observed, decision.state)
+    measured = _Measured(settings.quantile, promises.sla_ms, observed.latency, decision.state)
     yield from _tell_measured(moment, measured, telling, stamp)
     yield from tell_changes(moment, _changes(decision), stamp)
 
@@ -62,12 +62,12 @@ class _Measured(NamedTuple):
 
     quantile: int
     sla_ms: Ints
-    observed: Observed
+    latency: Quantiles
     state: SlaState
 
 
 def _tell_measured(moment: Moment, measured: _Measured, telling: Slots, stamp: Stamp) -> Iterator[Fact]:
-    latency, state = measured.observed.latency, measured.state
+    latency, state = measured.latency, measured.state
     for start in range(0, telling.size, CHUNK_ROWS):
         rows = telling[start : start + CHUNK_ROWS]
         columns = {name: column[rows].tolist() for name, column in state._asdict().items()}
@@ -82,8 +82,6 @@ def _tell_measured(moment: Moment, measured: _Measured, telling: Slots, stamp: S
             latency_ms=_or_none(latency.lower[rows]),
             latency_upper_ms=_or_none(latency.upper[rows]),
             requests=latency.requests[rows].tolist(),
-            wanted=measured.observed.wanted[rows].tolist(),
-            allocated=measured.observed.allocated[rows].tolist(),
             **columns | {"reference": _or_none(state.reference[rows])},
         )
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from processors.entitlement import GUARANTEED
 from processors.latencies import Collected, Entries
 from processors.loops.state import LOOP_COLUMNS, NOT_CONTRACTED, Gathering, Loops
 from processors.rebalance import UNKNOWN, RebalanceSettings
@@ -73,11 +74,13 @@ def record_rebalanced(pool: PoolState, fact: Rebalanced) -> None:
 def record_base_changes(pool: PoolState, fact: BaseChanges) -> None:
     """Rebalanced bases. Boosts and loans are recorded by what the SLA loop remembers."""
     rows = [at for at, kind in enumerate(fact.kind) if kind == BaseChange.REBALANCE]
-    for at in rows:
-        slot = pool.tenants.slots[fact.tenant[at]]
-        before = promise_before(pool, slot)
-        pool.tenants["declared_base"][slot] += fact.after[at] - fact.before[at]
-        record_promise(pool, slot, before)
+    slots = pool.tenants.slots_of(fact.tenant[at] for at in rows)
+    reserved = [] if pool.sharing is None else slots[pool.tenants["declared_tier"][slots] <= GUARANTEED].tolist()
+    before = [promise_before(pool, slot) for slot in reserved]
+    # A tenant has one such row: its base moves once.
+    pool.tenants["declared_base"][slots] += np.array([fact.after[at] - fact.before[at] for at in rows], np.int64)
+    for slot, was in zip(reserved, before, strict=True):
+        record_promise(pool, slot, was)
 
 
 def record_latencies_begin(pool: PoolState) -> None:

@@ -25,9 +25,10 @@ from processors.stamping import Stamp
 from processors.state import PartitionState
 from schemas.fact import CHUNK_ROWS, Fact
 from schemas.facts import PeriodClosed
-from schemas.journal import ClockTick, MeterMark, UsageSums
+from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
 from schemas.model import Event
-from schemas.published import Budget, Forecaster, PoolCommand, ProfileCommand
+from schemas.planning import MOST_NEEDS, RebalanceCommand
+from schemas.published import Budget, Forecaster, PoolCommand, ProfileCommand, Tier
 from streams.codecs import decode, encode
 from streams.snapshots import SnapshotStore
 
@@ -43,7 +44,8 @@ def run(tenants: int = TENANTS) -> list[dict[str, object]]:
     Raises:
         RuntimeError: a part failed, or loop and engine disagree.
     """
-    engine, loop, state, mixture = (_in_a_process_of_its_own(part, tenants) for part in ("engine", "loop", "state", "mixture"))
+    parts = ("engine", "loop", "state", "mixture", "loops")
+    engine, loop, state, mixture, loops = (_in_a_process_of_its_own(part, tenants) for part in parts)
     if engine["facts"] != loop["facts"]:
         raise RuntimeError("the plain loop gives other facts than the engine: one of them is wrong")
     many = f"{tenants:,} tenants"
@@ -58,6 +60,7 @@ def run(tenants: int = TENANTS) -> list[dict[str, object]]:
         _row(f"load a snapshot of {many}", state["load_s"], "s", folding),
         _row(f"size of a snapshot of {many}", state["snapshot_mb"], "MB", ("the journal", state["journal_mb"])),
         *_with_forecasts(f"{many} with forecasts", mixture, engine, state),
+        *_with_loops(f"{many} with forecasts and SLAs, and rebalance them", loops, mixture),
     ]
 
 
@@ -72,6 +75,28 @@ def _with_forecasts(many: str, mixture: dict[str, Any], engine: dict[str, Any], 
         _row("next snapshot, a period closed, with forecasts", mixture["next_s"], "s", ("first snapshot", mixture["first_s"])),
         _row("what it writes", mixture["next_mb"], "MB", ("first snapshot", mixture["first_mb"])),
         _row(f"load a snapshot of {many}", mixture["load_s"], "s", against(state["load_s"])),
+    ]
+
+
+def _with_loops(many: str, loops: dict[str, Any], mixture: dict[str, Any]) -> list[dict[str, object]]:
+    """All tenants have an SLA, which a third of them exceed for the third time; then a proposal moves nearly all bases."""
+    forecasts = ("forecasts alone", mixture["close_s"])
+    return [
+        _row(f"close a period of {many}", loops["close_s"] + loops["rebalance_s"], "s", forecasts, GOAL_CLOSE_S),
+        _row("of which the proposal to rebalance", loops["rebalance_s"], "s", forecasts),
+        _row(
+            f"peak memory of an engine closing {many}",
+            loops["peak_mb"],
+            "MB",
+            ("forecasts alone", mixture["peak_mb"]),
+            GOAL_CLOSE_MB,
+        ),
+        _rate(
+            "latencies counted, histograms of 20 buckets, facts encoded",
+            loops["latencies"],
+            "rows/s",
+            ("decoding them", loops["decoding"]),
+        ),
     ]
 
 
@@ -195,6 +220,83 @@ def measure_mixture(tenants: int) -> dict[str, Any]:
     return {**figures, "next_s": again, "next_mb": table.written / 1e6, "load_s": loading}
 
 
+SLOW, FAST = tuple(range(500, 520)), tuple(range(200, 220))
+"""Buckets of latencies above the SLA and far below it."""
+
+
+def demanding(tenants: int) -> list[bytes]:
+    """The journal up to the opening of a period, with SLAs; nobody's tier or weight leaves it without payers."""
+    declared = [
+        command.model_copy(update={"sla_ms": 1_000, "tier": (Tier.GUARANTEED, Tier.ELASTIC, Tier.SPOT)[number % 3]})
+        for number, command in enumerate(profiles(tenants))
+    ]
+    records: list[Event] = [_tick(PERIOD * TICKS - 1), terms(tenants, Forecaster.MIXTURE), *declared, _tick(PERIOD * TICKS)]
+    return [encode(record) for record in records]
+
+
+def latencies(tenants: int, period: int) -> list[bytes]:
+    """Of all tenants: the guaranteed third is slow."""
+    slow = {command.tenant for number, command in enumerate(profiles(tenants)) if number % 3 == 0}
+    names = [f"tenant-{number:06}" for number in range(tenants)]
+    reported = []
+    for chunk, start in enumerate(range(0, tenants, CHUNK_ROWS)):
+        some = names[start : start + CHUNK_ROWS]
+        buckets = [bucket for name in some for bucket in (SLOW if name in slow else FAST)]
+        report = LatencySums(
+            pool=POOL,
+            meter_topic="latency",
+            meter_partition=0,
+            tick=period * TICKS + 1,
+            chunk=chunk,
+            tenant=some,
+            owner=[owner for owner in range(len(some)) for _ in SLOW],
+            bucket=buckets,
+            count=[3] * len(buckets),
+        )
+        reported.append(encode(report))
+    return reported
+
+
+def proposal(tenants: int, period: int) -> list[bytes]:
+    """Needs of all tenants, far from their bases."""
+    chosen = random.Random(3)
+    names = [f"tenant-{number:06}" for number in range(tenants)]
+    chunks = -(-tenants // MOST_NEEDS)
+    commands = []
+    for chunk in range(chunks):
+        some = names[chunk * MOST_NEEDS : (chunk + 1) * MOST_NEEDS]
+        needs = [chosen.randint(0, 12_000) for _ in some]
+        moment = {"as_of": period * TICKS * 1000, "look_back_s": 3600, "chunk": chunk, "chunks": chunks}
+        commands.append(encode(RebalanceCommand(id=f"r{chunk}", pool=POOL, **moment, tenant=some, need=needs)))
+    return commands
+
+
+def measure_loops(tenants: int) -> dict[str, Any]:
+    """Closing the third period in which the same tenants are slow, and rebalancing."""
+    state, offset = folded(PartitionState(), 0, demanding(tenants))
+    for period in (PERIOD, PERIOD + 1):
+        state, offset = folded(
+            state, offset, [*latencies(tenants, period), *usage(tenants, period), encode(_mark("usage", period))]
+        )
+    last = PERIOD + 2
+    slow = latencies(tenants, last)
+    decoding, _ = _timed(lambda: [decode(data) for data in slow])
+    counting, (state, offset) = _timed(lambda: folded(state, offset, slow))
+    state, offset = folded(state, offset, usage(tenants, last))
+    proposed = proposal(tenants, last)
+    rebalancing, (state, offset) = _timed(lambda: folded(state, offset, proposed))
+    mark = encode(_mark("usage", last))
+    closing, sent = _timed(lambda: [encode(fact) for fact in facts_of(state, decode(mark), offset)])
+    assert sum(len(decode(data).tenant) for data in sent if decode(data).KIND == "base_changes") > tenants // 3
+    return {
+        "close_s": closing,
+        "rebalance_s": rebalancing,
+        "peak_mb": _peak_mb(),
+        "latencies": tenants / counting,
+        "decoding": tenants / decoding,
+    }
+
+
 class Written(dict[bytes, bytes]):
     """A table that counts the bytes written to it."""
 
@@ -296,6 +398,7 @@ PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "loop": measure_loop,
     "state": measure_state,
     "mixture": measure_mixture,
+    "loops": measure_loops,
 }
 
 

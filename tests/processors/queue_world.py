@@ -1,40 +1,19 @@
-"""A pool of tenants whose tokens limit their rate: what the SLA loop meets, period after period.
-
-Each tenant is a queue of one server that works off its allocated tokens evenly over a period (60 s). Requests arrive at random
-times with random sizes; a request's latency is its wait behind earlier work, its own work, and what the backend takes whatever the
-tokens. A tenant that does not queue has the backend's time alone.
-"""
+"""A pool of tenants whose tokens limit their rate (infra/simulate/queues.py) under the SLA loop's rule, period after period."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from infra.simulate.queues import QueueTenant
 from processors.histogram import buckets_of
 from processors.latencies import Entries, merged, quantiles
 from processors.lending import priorities
-from processors.sla import NO_SLA, REASONS, Observed, Promises, SlaSettings, beginning, decide
-
-PERIOD_MS = 60_000
-
-
-@dataclass
-class Tenant:
-    base: int
-    floor: int = 0
-    sla_ms: int = NO_SLA
-    tier: int = 2
-    load: float = 0.5
-    """Offered tokens, of its base."""
-    backend_ms: float = 50.0
-    noise: float = 0.0
-    """Of the backend's time: a standard deviation of its logarithm."""
-    queues: bool = True
-    backlog: float = 0.0
+from processors.sla import REASONS, Observed, Promises, SlaSettings, beginning, decide
 
 
 @dataclass
 class World:
-    tenants: list[Tenant]
+    tenants: list[QueueTenant]
     terms: SlaSettings = field(default_factory=SlaSettings)
     seed: int = 1
     requests: int = 100
@@ -67,7 +46,7 @@ class World:
         allocated = self.base + self.state.boost - self.state.paid
         parts, used = [], []
         for row, tenant in enumerate(self.tenants):
-            latencies, spent = self.serve(tenant, int(allocated[row]))
+            latencies, spent = tenant.serve(int(allocated[row]), self.requests, self.random)
             buckets, counts = np.unique(buckets_of(latencies), return_counts=True)
             parts.append(Entries(np.full(buckets.size, row, np.int64), buckets, counts.astype(np.int64)))
             used.append(spent)
@@ -80,23 +59,6 @@ class World:
         self.boosts.append(self.state.boost.tolist())
         assert int(self.state.boost.sum()) == int(self.state.paid.sum())
         assert (self.base - self.state.paid >= np.minimum(self.base, promises.floor)).all()
-
-    def serve(self, tenant, allocated):
-        number = self.random.poisson(self.requests)
-        times = np.sort(self.random.uniform(0, PERIOD_MS, number))
-        work = self.random.uniform(0.5, 1.5, number) * tenant.load * tenant.base / self.requests
-        backend = tenant.backend_ms * np.exp(tenant.noise * self.random.standard_normal(number))
-        if not tenant.queues:
-            return backend.astype(np.int64), min(int(work.sum()), allocated)
-        rate = max(allocated, 1) / PERIOD_MS
-        backlog, now, done, waits = tenant.backlog, 0.0, 0.0, []
-        for at, tokens in zip(times.tolist(), work.tolist(), strict=True):
-            worked = min(backlog, (at - now) * rate)
-            done, backlog, now = done + worked, backlog - worked + tokens, at
-            waits.append(backlog / rate)
-        worked = min(backlog, (PERIOD_MS - now) * rate)
-        tenant.backlog = backlog - worked
-        return (np.array(waits) + backend).astype(np.int64), int(done + worked)
 
     def record(self, decision):
         period = len(self.boosts)

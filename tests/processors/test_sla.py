@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queue_world import Tenant, World
+from queue_world import World
 
+from infra.simulate.queues import QueueTenant
 from processors.latencies import NO_LATENCY, Quantiles
 from processors.lending import priorities
 from processors.sla import NO_SLA, REASONS, Observed, Promises, SlaSettings, beginning, check, decide
@@ -235,7 +236,11 @@ def assert_lawful(before, decision, pool, terms):
 
 def queues(seed=1, **tenant):
     return World(
-        [Tenant(10_000, 10_000, sla_ms=8_000, tier=1, **tenant), Tenant(20_000, 15_000), Tenant(8_000, 6_000, tier=3, load=0.2)],
+        [
+            QueueTenant(10_000, 10_000, sla_ms=8_000, tier=1, **tenant),
+            QueueTenant(20_000, 15_000),
+            QueueTenant(8_000, 6_000, tier=3, load=0.2),
+        ],
         seed=seed,
     )
 

@@ -11,8 +11,6 @@ CREATE TABLE IF NOT EXISTS `bourse`.`sla_periods_landed`
     `latency_ms` Nullable(Int64) COMMENT 'milliseconds; At least; null: no request.' CODEC(T64, ZSTD(1)),
     `latency_upper_ms` Nullable(Int64) COMMENT 'milliseconds; At most, less than 1/64 more.' CODEC(T64, ZSTD(1)),
     `requests` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)),
-    `wanted` Int64 COMMENT 'tokens; Tokens used.' CODEC(T64, ZSTD(1)),
-    `allocated` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
     `boost` Int64 COMMENT 'tokens; What the tenant has beyond its base from the next period on.' CODEC(T64, ZSTD(1)),
     `paid` Int64 COMMENT 'tokens; What others have of its base.' CODEC(T64, ZSTD(1)),
     `useful` Int64 COMMENT 'tokens; The boost that has shown to help.' CODEC(T64, ZSTD(1)),
@@ -51,9 +49,7 @@ ALTER TABLE `bourse`.`sla_periods_landed`
     ADD COLUMN IF NOT EXISTS `latency_ms` Nullable(Int64) COMMENT 'milliseconds; At least; null: no request.' CODEC(T64, ZSTD(1)) AFTER `sla_ms`,
     ADD COLUMN IF NOT EXISTS `latency_upper_ms` Nullable(Int64) COMMENT 'milliseconds; At most, less than 1/64 more.' CODEC(T64, ZSTD(1)) AFTER `latency_ms`,
     ADD COLUMN IF NOT EXISTS `requests` Int64 COMMENT 'count' CODEC(T64, ZSTD(1)) AFTER `latency_upper_ms`,
-    ADD COLUMN IF NOT EXISTS `wanted` Int64 COMMENT 'tokens; Tokens used.' CODEC(T64, ZSTD(1)) AFTER `requests`,
-    ADD COLUMN IF NOT EXISTS `allocated` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `wanted`,
-    ADD COLUMN IF NOT EXISTS `boost` Int64 COMMENT 'tokens; What the tenant has beyond its base from the next period on.' CODEC(T64, ZSTD(1)) AFTER `allocated`,
+    ADD COLUMN IF NOT EXISTS `boost` Int64 COMMENT 'tokens; What the tenant has beyond its base from the next period on.' CODEC(T64, ZSTD(1)) AFTER `requests`,
     ADD COLUMN IF NOT EXISTS `paid` Int64 COMMENT 'tokens; What others have of its base.' CODEC(T64, ZSTD(1)) AFTER `boost`,
     ADD COLUMN IF NOT EXISTS `useful` Int64 COMMENT 'tokens; The boost that has shown to help.' CODEC(T64, ZSTD(1)) AFTER `paid`,
     ADD COLUMN IF NOT EXISTS `breached` Int64 COMMENT 'count; A bit for each of the last judged periods, the newest lowest: 1 where the SLA was exceeded.' CODEC(T64, ZSTD(1)) AFTER `useful`,
@@ -86,8 +82,6 @@ CREATE OR REPLACE VIEW `bourse`.`sla_periods`
     `latency_ms` Nullable(Int64) COMMENT 'milliseconds; At least; null: no request.',
     `latency_upper_ms` Nullable(Int64) COMMENT 'milliseconds; At most, less than 1/64 more.',
     `requests` Int64 COMMENT 'count',
-    `wanted` Int64 COMMENT 'tokens; Tokens used.',
-    `allocated` Int64 COMMENT 'tokens',
     `boost` Int64 COMMENT 'tokens; What the tenant has beyond its base from the next period on.',
     `paid` Int64 COMMENT 'tokens; What others have of its base.',
     `useful` Int64 COMMENT 'tokens; The boost that has shown to help.',
@@ -107,5 +101,5 @@ CREATE OR REPLACE VIEW `bourse`.`sla_periods`
     `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
 )
-AS SELECT `pool`, `journal_offset`, `fact_index`, `period`, `period_start`, `quantile`, `tenant`, `sla_ms`, `latency_ms`, `latency_upper_ms`, `requests`, `wanted`, `allocated`, `boost`, `paid`, `useful`, `breached`, `total`, `measured`, `reference`, `vain`, `calm`, `hold`, `resting`, `rest`, `marks`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`sla_periods_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+AS SELECT `pool`, `journal_offset`, `fact_index`, `period`, `period_start`, `quantile`, `tenant`, `sla_ms`, `latency_ms`, `latency_upper_ms`, `requests`, `boost`, `paid`, `useful`, `breached`, `total`, `measured`, `reference`, `vain`, `calm`, `hold`, `resting`, `rest`, `marks`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`sla_periods_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
 COMMENT 'a tenant\'s latency of one period beside its SLA, and the SLA loop\'s memory';
