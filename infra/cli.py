@@ -43,6 +43,7 @@ COMMANDS = {
     "keys": "infra.commands.market_operator:keys",
     "deposit": "infra.commands.market_operator:deposit",
     "bots": "infra.commands.bots:bots",
+    "rebalance": "infra.commands.rebalance:rebalance",
     "bench": "infra.commands.bench:bench",
     "demo": "infra.commands.demo:demo",
     "forecast": "infra.commands.forecast:forecast",

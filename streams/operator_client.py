@@ -1,4 +1,4 @@
-"""How an operator commands a market and hears what came of it: deposits, keys, calls.
+"""How an operator commands a market and hears what came of it: deposits, keys, calls, proposals to rebalance.
 
 async with OperatorClient("llama-70b") as operator:
 refusal = await operator.command(DepositCommand(id="d-1", pool="llama-70b", tenant="acme", amount=5_000_000_000))
@@ -14,8 +14,10 @@ from datetime import timedelta
 from processors.state import command_key
 from schemas.fact import Fact
 from schemas.facts import CommandRefused
+from schemas.loop_facts import NeedsTaken
 from schemas.market import OperatorCommand
 from schemas.market_facts import BookPhase, CommandTaken, KeySet
+from schemas.planning import RebalanceCommand
 from streams.client import CommandPublisher
 from streams.market_reader import MarketReader
 from streams.tickets import PATIENCE, NoAnswer
@@ -34,7 +36,7 @@ class OperatorClient(MarketReader):
 
     async def command(
         self,
-        command: OperatorCommand,
+        command: OperatorCommand | RebalanceCommand,
         timeout: timedelta = PATIENCE,  # noqa: ASYNC109  a client's question, not a scope of tasks
     ) -> Refused | None:
         """Publishes a command and waits for what the engine says to it. A command is identified by its `id`.
@@ -52,7 +54,9 @@ class OperatorClient(MarketReader):
             await publisher.publish_async(command)
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                async for refused in self._facts((CommandTaken, CommandRefused, KeySet, BookPhase), _answers(command), None):
+                async for refused in self._facts(
+                    (CommandTaken, CommandRefused, KeySet, BookPhase, NeedsTaken), _answers(command), None
+                ):
                     return refused[0] if refused else None
         except TimeoutError:
             pass
@@ -62,7 +66,7 @@ class OperatorClient(MarketReader):
         )
 
 
-def _answers(command: OperatorCommand) -> Callable[[Fact, int], list[list[Refused]]]:
+def _answers(command: OperatorCommand | RebalanceCommand) -> Callable[[Fact, int], list[list[Refused]]]:
     """What a fact says to the command: nothing, done (an empty list), or why not."""
     taken = command_key(command.pool, command.id).hex()
 
@@ -72,7 +76,7 @@ def _answers(command: OperatorCommand) -> Callable[[Fact, int], list[list[Refuse
                 return [[Refused(str(fact.reason), fact.detail)]]
             case CommandTaken() if fact.digest == taken:
                 return [[]]
-            case KeySet() | BookPhase() if fact.id == command.id:
+            case KeySet() | BookPhase() | NeedsTaken() if fact.id == command.id:
                 return [[]]
             case _:
                 return []

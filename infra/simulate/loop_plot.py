@@ -55,7 +55,8 @@ def _latency(axis: Axes, looped: Course, alone: Course) -> None:
 
 def _bases(axis: Axes, course: Course) -> None:
     for name, colour in COLOURS.items():
-                axis.plot([bases[name] for bases in course.bases], color=colour, lw=1.5, drawstyle="steps-post", label=f"base: {TITLES[name]}")
+        tokens, label = [bases[name] for bases in course.bases], f"base: {TITLES[name]}"
+        axis.plot(tokens, color=colour, lw=1.5, drawstyle="steps-post", label=label)
     axis.plot(course.offered, color=GREY, lw=1, ls="--", label="offered by it")
     stopped = [period for period, reason in course.said if reason == BaseReason.NOT_TOKEN_BOUND]
     # Above the payers' lines, where nothing else is.

@@ -1,8 +1,8 @@
 """Tenants whose allocated tokens limit their rate: what the SLA loop meets, period after period.
 
 Each is a queue of one server that works off the tenant's tokens of a period (60 s) evenly. Requests arrive at random times with
-random sizes; a request's latency is its wait behind earlier work, its own work, and what the backend takes whatever the tokens. A tenant
-that does not queue has the backend's time alone.
+random sizes; a request's latency is its wait behind earlier work, its own work, and what the backend takes whatever the tokens.
+A tenant that does not queue has the backend's time alone.
 """
 
 from __future__ import annotations
