@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -125,14 +126,14 @@ def table_of(pool: str, rows: list[Row]) -> Table:
     """For people: those that move most, givers and takers by amount."""
     moving = sorted(rows, key=lambda row: (-abs(row.after - row.base), row.tenant))
     gave = sum(row.base - row.after for row in rows if row.after < row.base)
-    title = f"{pool}: {gave:,} tokens a period move, {len(rows):,} bases change"
+    title = f"{escape(pool)}: {gave:,} tokens a period move, {len(rows):,} bases change"
     more = len(rows) - SHOWN
     table = Table(title=title, header_style="bold", caption=f"and {more:,} that change less" if more > 0 else None)
     table.add_column("tenant")
     for heading in ("needs", "base", "moves by", "base after"):
         table.add_column(heading, justify="right")
     for row in moving[:SHOWN]:
-        table.add_row(row.tenant, f"{row.need:,}", f"{row.base:,}", f"{row.after - row.base:+,}", f"{row.after:,}")
+        table.add_row(escape(row.tenant), f"{row.need:,}", f"{row.base:,}", f"{row.after - row.base:+,}", f"{row.after:,}")
     return table
 
 
