@@ -87,7 +87,9 @@ def _of_journal(settings: Settings, pool: str, period: int | None, tenant: str, 
         journal, _ = journal_of(config, settings.topic("journal"), pool)
         with journal.opened() as (name, length, records):
             task = shown.add_task("journal", total=length)
-            return journal_record(_decoded(records, name, shown, task), pool, period, tenant)
+            record = journal_record(_decoded(records, name, shown, task), pool, period, tenant)
+            shown.update(task, visible=False)
+            return record
     except NotToldError as absent:
         raise BadInput(str(absent)) from absent
     except (ReplayError, BrokenJournalError) as error:
@@ -95,7 +97,7 @@ def _of_journal(settings: Settings, pool: str, period: int | None, tenant: str, 
 
 
 def _decoded(records: Any, name: str, shown: Progress, task: TaskID) -> Iterator[tuple[int, Event]]:
-    for read, (offset, data) in enumerate(records):
+    for read, (offset, data) in enumerate(records, 1):
         if read % FETCH_RECORDS == 0:
             shown.update(task, completed=read)
         yield offset, record_at(data, offset, name)
