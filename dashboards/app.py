@@ -12,7 +12,8 @@ from dash.development.base_component import Component
 from flask import Response, jsonify
 
 from dashboards import explaining
-from dashboards.panels import EXPLAIN, PAGES, PANELS, Page, Panel
+from dashboards.panel import Page, Panel, Query
+from dashboards.panels import EXPLAIN, PAGES, PANELS
 from dashboards.store import Row, Store, StoreAway
 from streams.settings import Settings
 
@@ -29,16 +30,11 @@ PRESENT = -1
 EVERYBODY = ""
 """Chosen as tenant: the whole pool."""
 
-CONTROLS: Mapping[str, tuple[str, ...]] = {
-    "periods": ("/", "/token-pools"),
-    "instrument": ("/market",),
-    "tenant": ("/token-pools",),
-}
-"""Choices that are not on every page: where they are."""
+CONTROLS = ("periods", "instrument", "tenant")
+"""Choices that are not on every page."""
 
 META_TAGS = [{"name": "viewport", "content": "width=device-width, initial-scale=1"}]
 ASSETS = str(Path(__file__).parent / "assets")
-CHART_STYLE = {"height": "320px"}
 GRAPH_CONFIG: Any = {"displayModeBar": False, "responsive": True}
 
 
@@ -119,13 +115,15 @@ def _show_page(app: Dash) -> None:
     def show(pathname: str | None) -> Sequence[str]:
         shown = _shown(pathname)
         names = [name for page in PAGES for name in (("", "here") if page is shown else ("hidden", ""))]
-        return [*names, *("" if shown.path in pages else "hidden" for pages in CONTROLS.values())]
+        return [*names, *("" if name in shown.controls else "hidden" for name in CONTROLS)]
 
 
 def _section(panel: Panel) -> Component:
-    body = dcc.Graph(id=panel.name, config=GRAPH_CONFIG, style=CHART_STYLE) if panel.is_figure else html.Div(id=panel.name)
+    height = {"height": f"{panel.height}px"}
+    body = dcc.Graph(id=panel.name, config=GRAPH_CONFIG, style=height) if panel.is_figure else html.Div(id=panel.name)
+    width = "wide" if panel.is_wide else "half"
     title = [html.H2([panel.title, html.Small(panel.unit)])] if panel.title else []
-    return html.Section([*title, body], className=f"panel {panel.name}")
+    return html.Section([*title, body], className=f"panel {width} {panel.name}")
 
 
 def _answer_health(app: Dash, store: Store) -> None:
@@ -153,12 +151,9 @@ def _fill_selector(app: Dash, store: Store) -> None:
         State("pool", "value"),
     )
     def pools(_n: int | None, pathname: str | None, address: str | None, chosen: str | None) -> Sequence[Any]:
-        """The selector's pools, of token pools' page only such; and the banner, since this is the one query that always runs."""
+        """The selector's pools; and the banner, since this is the one query that always runs."""
         try:
-            names = [row["pool"] for row in store.query("pools")]
-            if _shown(pathname).path == "/token-pools":
-                shared = {row["pool"] for row in store.query("token_pools")}
-                names = [name for name in names if name in shared] or names
+            names = [row["pool"] for row in store.query(_shown(pathname).pools) or store.query("pools")]
             latest = store.query("latest", pool=chosen) if chosen else []
         except StoreAway as away:
             return no_update, no_update, _away(away), "banner", no_update
@@ -184,7 +179,7 @@ def _fill_instruments(app: Dash, store: Store) -> None:
     )
     def instruments(_n: int | None, pathname: str | None, pool: str | None, chosen: int | None) -> Sequence[Any]:
         """The market's selector, and the delivery period that is chosen."""
-        if _shown(pathname).path != "/market":
+        if "instrument" not in _shown(pathname).controls:
             return no_update, no_update, no_update
         try:
             rows = store.query("instruments", pool=pool) if pool else []
@@ -221,8 +216,8 @@ def _fill_tenants(app: Dash, store: Store) -> None:
         State("tenant", "value"),
     )
     def tenants(_n: int | None, pathname: str | None, pool: str | None, chosen: str) -> Sequence[Any]:
-        """The token pool's tenants; another pool's are not kept."""
-        if _shown(pathname).path != "/token-pools":
+        """The pool's tenants; another pool's are not kept."""
+        if "tenant" not in _shown(pathname).controls:
             return no_update, no_update
         try:
             names = [row["tenant"] for row in store.query("tenants", pool=pool)] if pool else []
@@ -257,17 +252,22 @@ def _fill_panels(app: Dash, store: Store) -> None:
     ) -> Sequence[Any]:
         """The panels of the page that is shown, drawn anew."""
         shown = _shown(pathname)
-        known = pool is not None and (delivery is not None or shown.path != "/market")
+        known = pool is not None and (delivery is not None or "instrument" not in shown.controls)
         asked = {"pool": pool, "periods": periods, "instrument": delivery, "tenant": tenant}
-        drawn = workers.map(
-            lambda panel: _drawn(store, panel, asked if known else None) if panel in shown.panels else no_update, PANELS
-        )
-        return list(drawn)
+        # Panels that show the same rows ask for them once.
+        queries = list(dict.fromkeys(panel.query for panel in shown.panels)) if known else []
+        answers = dict(zip(queries, workers.map(lambda query: _answer(store, query, asked), queries), strict=True))
+        return [_drawn(panel, answers.get(panel.query, [])) if panel in shown.panels else no_update for panel in PANELS]
 
 
-def _drawn(store: Store, panel: Panel, asked: Mapping[str, Any] | None) -> Any:
-    """A panel; empty if there is nothing to ask for; as it was while ClickHouse is away, which the banner tells."""
+def _answer(store: Store, query: Query, asked: Mapping[str, Any]) -> list[Row] | None:
+    """Rows; None while ClickHouse is away, which the banner tells."""
     try:
-        return panel.kind.draw(store.query(panel.sql, **asked, **panel.told) if asked else [])
+        return store.query(query.sql, **asked, **dict(query.told))
     except StoreAway:
-        return no_update
+        return None
+
+
+def _drawn(panel: Panel, rows: list[Row] | None) -> Any:
+    """A panel; as it was if nothing is known."""
+    return no_update if rows is None else panel.kind.draw(rows)

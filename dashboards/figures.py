@@ -18,15 +18,24 @@ REST_COLOUR = "#C4C8CF"
 BUY, SELL = "#117733", "#CC6677"
 INK, QUIET, FAINT = "#1F2733", "#6B7686", "#E6E9EE"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+TICKS = [
+    {"dtickrange": [None, 60_000 - 1], "value": "%H:%M:%S\n%e %b"},
+    {"dtickrange": [60_000, 86_400_000 - 1], "value": "%H:%M\n%e %b"},
+    {"dtickrange": [86_400_000, None], "value": "%e %b\n%Y"},
+]
+"""Labels of times by the milliseconds between two: what is below the line stands only where it changes."""
 NO_PERIOD = "No closed period to show yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A line over time for each of the named columns: column -> label. The first is filled."""
+    """A line over time for each of the named columns: column -> label."""
 
     series: Mapping[str, str]
     unit: str
+    nothing: str = NO_PERIOD
+    filled: bool = True
+    """The first, down to zero."""
 
     def draw(self, rows: Sequence[Row]) -> Figure:
         """The figure; without rows its axes say that there is nothing yet."""
@@ -39,7 +48,7 @@ class Lines:
                 "x": times,
                 "y": [row[column] for row in rows],
                 "line": {"color": colour, "width": 2, "dash": dash},
-                "fill": "tozeroy" if index == 0 else "none",
+                "fill": "tozeroy" if self.filled and index == 0 else "none",
                 "fillcolor": "rgba(136, 204, 238, 0.35)",
                 "hovertemplate": f"%{{y:.1f}} {self.unit}",
             }
@@ -47,7 +56,7 @@ class Lines:
                 zip(self.series.items(), ("#332288", "#CC6677", "#117733"), ("solid", "dash", "dot"), strict=False)
             )
         ]
-        return figure_of(traces if rows else [], {"ticksuffix": f" {self.unit}", "rangemode": "tozero"})
+        return figure_of(traces if rows else [], {"ticksuffix": f" {self.unit}", "rangemode": "tozero"}, self.nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ class Stack:
     order: tuple[str, ...] = ()
     """Of the groups, from below: each keeps its colour, whichever others there are."""
     nothing: str = NO_PERIOD
+    below_zero: bool = False
+    """Whether values below zero are stacked downwards."""
 
     def draw(self, rows: Sequence[Row]) -> Figure:
         """The figure; without an order the group in parentheses stands last, in grey."""
@@ -77,7 +88,7 @@ class Stack:
                 }
             )
         figure = figure_of(traces, {"tickformat": "~s", "rangemode": "tozero"}, self.nothing)
-        figure["layout"] |= {"barmode": "stack", "bargap": 0.12}
+        figure["layout"] |= {"barmode": "relative" if self.below_zero else "stack", "bargap": 0.12}
         return figure
 
     def _place(self, name: str) -> tuple[int, str]:
@@ -110,15 +121,24 @@ class Series:
     styles: Mapping[str, Style]
     nothing: str
     below_zero: bool = False
+    from_zero: bool = True
+    """Whether the axis begins there, if nothing is below it."""
+    steps: bool = True
+    """Of lines without a style."""
+    ordered: bool = False
+    """Whether the others stand as the rows have them, not by name."""
+    ticks: str = "~s"
+    """How the axis is written, in d3's words."""
 
     def draw(self, rows: Sequence[Row]) -> Figure:
         """The figure; rows have `time`, `shown` and `value`."""
         named = list(self.styles)
-        names = sorted({row["shown"] for row in rows}, key=lambda name: (named.index(name) if name in named else len(named), name))
+        come = dict.fromkeys(row["shown"] for row in rows)
+        names = sorted(come if self.ordered else sorted(come), key=lambda name: named.index(name) if name in named else len(named))
         traces = []
         for index, name in enumerate(names):
             own = [row for row in rows if row["shown"] == name]
-            style = self.styles.get(name) or Style(COLOURS[index % len(COLOURS)])
+            style = self.styles.get(name) or Style(COLOURS[index % len(COLOURS)], steps=self.steps)
             traces.append(
                 {
                     "type": "scatter",
@@ -137,8 +157,9 @@ class Series:
                     "hovertemplate": f"%{{y:,.4~r}} {self.unit}",
                 }
             )
-        axis = {"tickformat": "~s"} if not self.below_zero else {"zeroline": True, "zerolinecolor": QUIET}
-        return figure_of(traces, {**axis, "rangemode": "normal" if self.below_zero else "tozero"}, self.nothing)
+        axis = {"tickformat": self.ticks} if not self.below_zero else {"zeroline": True, "zerolinecolor": QUIET}
+        begins = "tozero" if self.from_zero and not self.below_zero else "normal"
+        return figure_of(traces, {**axis, "rangemode": begins}, self.nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +273,7 @@ def figure_of(traces: list[dict[str, Any]], y_axis: dict[str, Any], nothing: str
         "hovermode": "x unified",
         "showlegend": True,
         "legend": {"orientation": "v", "x": 1.01, "y": 1, "xanchor": "left", "traceorder": "reversed"},
-        "xaxis": {**axis, "type": "date", "tickangle": 0, "hoverformat": "%H:%M:%S UTC, %e %B"},
+        "xaxis": {**axis, "type": "date", "tickangle": 0, "hoverformat": "%H:%M:%S UTC, %e %B", "tickformatstops": TICKS},
         "yaxis": {**axis, **y_axis},
         "uirevision": "kept",  # zoom and hidden series stay when new data arrive
     }

@@ -42,9 +42,39 @@ def clock_time(value: datetime | None) -> str:
     return NONE if value is None else f"{value:%H:%M:%S}"
 
 
+def moment(value: datetime | None) -> str:
+    """Day and time, to the minute."""
+    return NONE if value is None else f"{value:%e %b %H:%M}".strip()
+
+
 def percent(value: float | None) -> str:
     """0.8372 -> `84 %`."""
     return NONE if value is None else f"{100 * value:.0f} %"
+
+
+def share(value: float | None) -> str:
+    """0.83724 -> `83.7 %`."""
+    return NONE if value is None else f"{100 * value:.1f} %"
+
+
+def index(value: float | None) -> str:
+    """0.98765 -> `0.988`."""
+    return NONE if value is None else f"{value:.3f}"
+
+
+def percentage(value: float | None) -> str:
+    """83.72 -> `83.7 %`."""
+    return NONE if value is None else f"{value:.1f} %"
+
+
+def change(value: float | None) -> str:
+    """-0.106 -> `-10.6 %`."""
+    return NONE if value is None else f"{100 * value:+.1f} %"
+
+
+def moved(value: int) -> str:
+    """1234567 -> `+1.23 M`; nothing moved is `0`."""
+    return f"+{tokens(value)}" if value > 0 else tokens(value)
 
 
 def signed(value: float | None) -> str:

@@ -10,9 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dashboards.bands import Bands
+from dashboards.bars import Bars
 from dashboards.blocks import Table
 from dashboards.figures import Candles, Depth, Lines, Series, Stack
-from dashboards.panels import PAGES, Page, Panel
+from dashboards.panel import Page, Panel
+from dashboards.panels import PAGES
 from dashboards.store import statement
 
 FOLDER = Path(__file__).parent / "grafana"
@@ -28,7 +31,7 @@ def dashboard(page: Page) -> dict[str, Any]:
     panels: list[dict[str, Any]] = []
     x = y = 0
     for number, panel in enumerate(page.panels, start=1):
-        width = WIDTH // 2 if panel.is_figure else WIDTH
+        width = WIDTH if panel.is_wide else WIDTH // 2
         height = 9 if panel.is_figure else 12 if isinstance(panel.kind, Table) else 5
         if x + width > WIDTH:
             x, y = 0, y + panels[-1]["gridPos"]["h"]
@@ -62,8 +65,8 @@ def _name(page: Page) -> str:
 
 def _panel(panel: Panel, number: int) -> dict[str, Any]:
     kind, options, custom = _kind(panel)
-    unit = panel.kind.unit if isinstance(panel.kind, Lines | Stack | Series) else ""
-    over_time = isinstance(panel.kind, Lines | Stack | Series | Candles)
+    unit = panel.kind.unit if isinstance(panel.kind, Lines | Bands | Stack | Series) else ""
+    over_time = isinstance(panel.kind, Lines | Bands | Stack | Series | Candles)
     return {
         "id": number,
         "type": kind,
@@ -72,6 +75,7 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
         "datasource": DATASOURCE,
         "fieldConfig": {"defaults": {"unit": "percent" if unit == "%" else "short", "custom": custom}, "overrides": []},
         "options": options,
+        **_transformed(panel),
         "targets": [
             {
                 "refId": "A",
@@ -79,17 +83,25 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
                 "editorType": "sql",
                 "queryType": "timeseries" if over_time else "table",
                 "format": 0 if over_time else 1,
-                "rawSql": _with_variables(panel.sql, panel.told),
+                "rawSql": _with_variables(panel.query.sql, panel.told),
             }
         ],
     }
+
+
+def _transformed(panel: Panel) -> dict[str, Any]:
+    """Grafana has one axis for all bars of a chart: only shares can be compared there. Tables show the rest."""
+    if not isinstance(panel.kind, Bars):
+        return {}
+    names = ["variant", *(measure.column for measure in panel.kind.measures if measure.is_share)]
+    return {"transformations": [{"id": "filterFieldsByName", "options": {"include": {"names": names}}}]}
 
 
 def _kind(panel: Panel) -> tuple[str, dict[str, Any], dict[str, Any]]:  # noqa: PLR0911  one for each kind
     """Grafana's name of a panel's kind, its options, and those of its fields."""
     legend = {"legend": {"displayMode": "list", "placement": "right"}, "tooltip": {"mode": "multi"}}
     match panel.kind:
-        case Lines():
+        case Lines() | Bands():
             return "timeseries", legend, {}
         case Series():
             return "timeseries", legend, {"lineInterpolation": "stepAfter"}
@@ -99,6 +111,8 @@ def _kind(panel: Panel) -> tuple[str, dict[str, Any], dict[str, Any]]:  # noqa: 
             return "candlestick", {"mode": "candles+volume", "candleStyle": "candles", "colorStrategy": "open-close"}, {}
         case Depth():
             return "barchart", {"xField": "price", "colorByField": "side", "legend": {"showLegend": False}}, {"fillOpacity": 80}
+        case Bars():
+            return "barchart", {"xField": "variant", "showValue": "always", **legend}, {"fillOpacity": 80}
         case Table():
             return "table", {}, {}
         case _:
@@ -106,43 +120,25 @@ def _kind(panel: Panel) -> tuple[str, dict[str, Any], dict[str, Any]]:  # noqa: 
 
 
 def _variables(page: Page) -> list[dict[str, Any]]:
-    periods: dict[str, Any] = {
-        "name": "periods",
-        "label": "Latest periods",
-        "type": "custom",
-        "query": "30,120,720",
-        "current": {"text": "120", "value": "120"},
+    """The source, the pool, and what else is chosen on the page."""
+    chosen: dict[str, dict[str, Any]] = {
+        "periods": {
+            "name": "periods",
+            "label": "Latest periods",
+            "type": "custom",
+            "query": "30,120,720",
+            "current": {"text": "120", "value": "120"},
+        },
+        "instrument": _asked("instrument", "Instrument (period)", _with_variables("instruments")),
+        "tenant": _asked("tenant", "Tenant", f"SELECT '' AS tenant UNION ALL ({_with_variables('tenants')})"),
     }
-    chosen: dict[str, list[dict[str, Any]]] = {
-        "/": [periods],
-        "/market": [
-            {
-                "name": "instrument",
-                "label": "Instrument (period)",
-                "type": "query",
-                "datasource": DATASOURCE,
-                "query": _with_variables("instruments"),
-                "refresh": 2,
-            }
-        ],
-        "/token-pools": [
-            periods,
-            {
-                "name": "tenant",
-                "label": "Tenant",
-                "type": "query",
-                "datasource": DATASOURCE,
-                "query": f"SELECT '' AS tenant UNION ALL ({_with_variables('tenants')})",
-                "refresh": 2,
-            },
-        ],
-    }
-    pools = "token_pools" if page.path == "/token-pools" else "pools"
-    return [
-        {"name": "datasource", "label": "ClickHouse", "type": "datasource", "query": "grafana-clickhouse-datasource"},
-        {"name": "pool", "label": "Pool", "type": "query", "datasource": DATASOURCE, "query": statement(pools), "refresh": 2},
-        *chosen[page.path],
-    ]
+    source = {"name": "datasource", "label": "ClickHouse", "type": "datasource", "query": "grafana-clickhouse-datasource"}
+    return [source, _asked("pool", "Pool", statement(page.pools)), *(chosen[name] for name in page.controls)]
+
+
+def _asked(name: str, label: str, sql: str) -> dict[str, Any]:
+    """A variable whose values ClickHouse gives."""
+    return {"name": name, "label": label, "type": "query", "datasource": DATASOURCE, "query": sql, "refresh": 2}
 
 
 def _with_variables(name: str, told: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -154,7 +150,7 @@ def _with_variables(name: str, told: Mapping[str, str] = MappingProxyType({})) -
     def value(found: re.Match[str]) -> str:
         parameter, kind = found.groups()
         if parameter in told:
-            return f"'{told[parameter]}'"
+            return f"'{told[parameter]}'" if kind == "String" else told[parameter]
         return f"${{{parameter}:sqlstring}}" if kind == "String" else f"${{{parameter}}}"
 
     return _PARAMETER.sub(value, statement(name))

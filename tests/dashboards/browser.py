@@ -30,7 +30,7 @@ def empty(clickhouse_type: str) -> Any:
         return START
     if "Array" in clickhouse_type:
         return []
-    return 0 if "Int" in clickhouse_type else ""
+    return 0 if "Int" in clickhouse_type or "Decimal" in clickhouse_type else ""
 
 
 def ask(asked: Settings | Dash, output: str, **inputs: Any) -> Any:

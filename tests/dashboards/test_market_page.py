@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import json
-import uuid
 
 import browser
 import pytest
-from busy_market import busy
 from journal_world import of_kind
-from landed_world import land
 
 from dashboards import formats
 from dashboards.app import PRESENT, build_app
 from dashboards.figures import BUY, SELL
+from dashboards.pages import market
 from dashboards.panels import PAGES
 from dashboards.store import Store
 from schemas.market_facts import Trades
-from streams.clickhouse import connect
-from streams.settings import Settings
-from streams.tables import create_tables
 
-MARKET = PAGES[1]
+MARKET = market.PAGE
 
 
 @pytest.fixture(scope="module")
-def world():
-    world = busy(4, periods=4, orders=90)
-    for at in range(3):
-        world.buy("ann", 5, 70 + at, period=world.present)
-        world.sell("ben", 4, 130 + at, period=world.present)
-    return world
+def app(market_store):
+    return build_app(market_store)
 
 
 @pytest.fixture(scope="module")
-def settings(clickhouse, tmp_path_factory, world):
-    name = f"market_{uuid.uuid4().hex[:8]}"
-    settings = Settings(home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=name)
-    land(settings, [world])
-    yield settings
-    connect(settings).command(f"DROP DATABASE {name}")
-
-
-@pytest.fixture(scope="module")
-def app(settings):
-    return build_app(settings)
-
-
-@pytest.fixture(scope="module")
-def empty(clickhouse, tmp_path_factory):
-    name = f"market_{uuid.uuid4().hex[:8]}"
-    settings = Settings(home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=name)
-    create_tables(connect(settings), name)
-    yield build_app(settings)
-    connect(settings).command(f"DROP DATABASE {name}")
+def empty(bare):
+    return build_app(bare)
 
 
 def ask(app, output, **given):
@@ -61,40 +34,26 @@ def ask(app, output, **given):
     return browser.ask(app, output, **{"pool": "llm", "path": "/market"} | given)
 
 
-def of(world, period):
+def of(market_world, period):
     """(price, qty, buyer, seller, taker) of an instrument's trades."""
     return [
         row
-        for fact in of_kind(world.facts, Trades)
+        for fact in of_kind(market_world.facts, Trades)
         if fact.period == period
         for row in zip(fact.price, fact.qty, fact.buyer, fact.seller, fact.taker, strict=True)
     ]
 
 
 @pytest.fixture(scope="module")
-def traded(world):
-    """The instrument that was traded most."""
-    return max(range(5, world.present + 1), key=lambda period: len(of(world, period)))
-
-
-@pytest.fixture(scope="module")
-def drawn(app, world, traded):
+def drawn(app, market_world, traded):
     """All panels of two instruments: one that was traded, and the open one."""
-    return {period: ask(app, "candles.figure", delivery=period) for period in {traded, world.present}}
+    return {period: ask(app, "candles.figure", delivery=period) for period in {traded, market_world.present}}
 
 
-@pytest.mark.parametrize("panel", MARKET.panels, ids=lambda panel: panel.name)
-def test_each_panel_draws_what_its_sql_gives(settings, traded, world, panel):
-    period = world.present if panel.name == "depth" else traded  # nothing is open of what has closed
-    rows = Store(settings).query(panel.sql, **panel.told, pool="llm", instrument=period)
-    assert rows
-    panel.kind.draw(rows)
-
-
-def test_candles_and_volume_share_their_times(drawn, world, traded):
+def test_candles_and_volume_share_their_times(drawn, market_world, traded):
     figure = drawn[traded]["candles"]["figure"]
     prices, volume = figure["data"]
-    trades = of(world, traded)
+    trades = of(market_world, traded)
     assert prices["x"] == volume["x"]
     assert sum(volume["y"]) == sum(qty for _, qty, *_ in trades)
     assert (min(prices["low"]), max(prices["high"])) == (min(trades)[0], max(trades)[0])
@@ -104,9 +63,9 @@ def test_candles_and_volume_share_their_times(drawn, world, traded):
     assert figure["layout"]["yaxis2"]["title"]["text"] == "tokens"
 
 
-def test_depth_cumulates_from_the_best_price_outward(drawn, world):
-    book = world.market.instruments[world.present].book
-    figure = drawn[world.present]["depth"]["figure"]
+def test_depth_cumulates_from_the_best_price_outward(drawn, market_world):
+    book = market_world.market.instruments[market_world.present].book
+    figure = drawn[market_world.present]["depth"]["figure"]
     assert [(trace["name"], trace["line"]["color"]) for trace in figure["data"]] == [("bids", BUY), ("asks", SELL)]
     for trace, side in zip(figure["data"], ("buy", "sell"), strict=True):
         orders = [order for order in book.orders.values() if order.side == side]
@@ -115,47 +74,47 @@ def test_depth_cumulates_from_the_best_price_outward(drawn, world):
         assert trace["y"] == [sum(o.open for o in orders if prices.index(o.price) <= at) for at in range(len(prices))]
 
 
-def test_trades_stand_with_the_newest_first(drawn, world, traded):
+def test_trades_stand_with_the_newest_first(drawn, market_world, traded):
     table = json.dumps(drawn[traded]["trades"]["children"])
-    price, qty, buyer, seller, taker = of(world, traded)[-1]
+    price, qty, buyer, seller, taker = of(market_world, traded)[-1]
     for text in (f"{price:,}", f'"{qty}"', f'"{buyer or "(operator)"}"', f'"{seller or "(operator)"}"'):
         assert text in table
-    assert table.count('"Tr"') == min(len(of(world, traded)), 100) + 1
+    assert table.count('"Tr"') == min(len(of(market_world, traded)), 100) + 1
     assert f"number {taker}" in table
 
 
-def test_each_tenant_has_its_position(drawn, world, settings, traded):
+def test_each_tenant_has_its_position(drawn, market_world, market_store, traded):
     table = json.dumps(drawn[traded]["positions"]["children"])
-    rows = Store(settings).query("positions", pool="llm", instrument=traded)
+    rows = Store(market_store).query("positions", pool="llm", instrument=traded)
     assert {row["tenant"] for row in rows} >= {"ann", "ben"}
     for row in rows:
         assert row["net"] == row["bought"] - row["sold"] + row["transferred"]
         assert f'"{row["tenant"]}"' in table
-    bought = sum(qty for _, qty, buyer, *_ in of(world, traded) if buyer == rows[0]["tenant"])
+    bought = sum(qty for _, qty, buyer, *_ in of(market_world, traded) if buyer == rows[0]["tenant"])
     assert rows[0]["bought"] == bought
 
 
-def test_the_instrument_as_a_whole(drawn, world):
-    said = json.dumps(drawn[world.present]["market"]["children"], ensure_ascii=False)
-    book = world.market.instruments[world.present].book
+def test_the_instrument_as_a_whole(drawn, market_world):
+    said = json.dumps(drawn[market_world.present]["market"]["children"], ensure_ascii=False)
+    book = market_world.market.instruments[market_world.present].book
     best_bid = max(order.price for order in book.orders.values() if order.side == "buy")
     best_ask = min(order.price for order in book.orders.values() if order.side == "sell")
     for text in (f'"{best_bid}"', f'"{best_ask}"', f'"{len(book.orders)}"', "nanocredits/token", "continuous"):
         assert text in said
 
 
-def test_the_selector_names_instruments_and_follows_the_open_period(app, world):
+def test_the_selector_names_instruments_and_follows_the_open_period(app, market_world):
     answer = ask(app, "instrument.options")
     options = answer["instrument"]["options"]
-    assert answer["delivery"]["data"] == world.present
+    assert answer["delivery"]["data"] == market_world.present
     assert options[0] == {"label": "the open period, always", "value": PRESENT}
     labels = {option["value"]: option["label"] for option in options}
-    assert labels[world.present] == "00:00:18 UTC · open now"
-    assert labels[world.present + 1].endswith("in 1 period")
-    assert labels[world.present - 1].endswith("closed, 1 ago")
-    assert ask(app, "instrument.options", instrument=world.present + 1)["delivery"]["data"] == world.present + 1
+    assert labels[market_world.present] == "00:00:18 UTC · open now"
+    assert labels[market_world.present + 1].endswith("in 1 period")
+    assert labels[market_world.present - 1].endswith("closed, 1 ago")
+    assert ask(app, "instrument.options", instrument=market_world.present + 1)["delivery"]["data"] == market_world.present + 1
     gone = ask(app, "instrument.options", instrument=3)
-    assert (gone["instrument"]["value"], gone["delivery"]["data"]) == (PRESENT, world.present)
+    assert (gone["instrument"]["value"], gone["delivery"]["data"]) == (PRESENT, market_world.present)
 
 
 @pytest.mark.parametrize(
@@ -165,16 +124,17 @@ def test_the_selector_names_instruments_and_follows_the_open_period(app, world):
         ("/market", "market", {"instrument"}),
         ("/market/", "market", {"instrument"}),
         ("/token-pools", "token-pools", {"periods", "tenant"}),
+        ("/forecasts", "forecasts", {"periods", "tenant"}),
         ("/x", "capacity", {"periods"}),
     ],
 )
-def test_one_page_is_shown_and_asks(app, world, path, shown, controls):
+def test_one_page_is_shown_and_asks(app, market_world, path, shown, controls):
     answer = ask(app, "page-market.className", path=path)
     hidden = {name for name, value in answer.items() if value["className"] == "hidden"}
-    others = {f"page-{name}" for name in ("capacity", "market", "token-pools") if name != shown}
+    others = {f"page-{page.path.strip('/') or 'capacity'}" for page in PAGES} - {f"page-{shown}"}
     assert hidden == others | {f"control-{name}" for name in {"periods", "instrument", "tenant"} - controls}
     assert answer[f"to-{shown}"]["className"] == "here"
-    filled = set(ask(app, "candles.figure", path=path, delivery=world.present))
+    filled = set(ask(app, "candles.figure", path=path, delivery=market_world.present))
     page = next(page for page in PAGES if page.path.strip("/") == shown.replace("capacity", ""))
     assert filled == {panel.name for panel in page.panels}
 

@@ -3,87 +3,25 @@
 from __future__ import annotations
 
 import json
-import uuid
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from browser import ask, insert
-from landed_world import land
-from pool_world import PERIOD, PoolWorld, of_kind, tenant
+from browser import ask
+from pool_world import PERIOD, of_kind
+from shared_rows import POOL, SECONDS, ZERO
 
 from dashboards import formats
 from dashboards.app import EVERYBODY
 from dashboards.figures import Series
-from dashboards.panels import PAGES, QUOTAS, REASONS, TIERS
+from dashboards.pages.token_pools import PAGE, QUOTAS, REASONS, TIERS
 from dashboards.store import Store
 from schemas.sharing_facts import CapacityShared, Debts, Limits
-from streams.clickhouse import connect
-from streams.settings import Settings
-
-PAGE = PAGES[2]
-POOL = "llm"
-SECONDS = 40
-RARELY = {"interval_ms": 4_000, "peak_kv_blocks": 40}
-"""Another gateway reports less often than the page has points."""
-ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def world():
-    """Two elastic tenants of whom one comes late, a guaranteed one that mostly lends, a spot tenant; two replicas are lost."""
-    world = PoolWorld(
-        tenant("d", "ded", tier="dedicated", base=2_000),
-        tenant("g", "gua", tier="guaranteed", base=3_000, throughput=(100, None)),
-        tenant("e", "eve", tier="elastic", base=1_000),
-        tenant("f", "fay", tier="elastic", base=1_000),
-        tenant("s", "spo", tier="spot"),
-    )
-    asked = {"spo": (3, 150, 10, 20, 4)}
-    world.seconds(SECONDS // 2, {"ded": 150, "gua": 20, "eve": 600, "spo": 200}, asked)
-    late = {"eve": (1, 100, 8, 40, 6), "fay": (4, 300, 20, 0, 0), "spo": (5, 400, 30, 0, 0)}
-    world.seconds(SECONDS // 2, {"ded": 150, "gua": 290, "eve": 500}, late)
-    return world
-
-
-@pytest.fixture(scope="module")
-def last(world):
-    """The last tick, in seconds since 1970."""
-    return of_kind(world.facts, CapacityShared)[-1].at // 1000
-
-
-@pytest.fixture(scope="module")
-def settings(clickhouse, tmp_path_factory, world, last):
-    name = f"shared_{uuid.uuid4().hex[:8]}"
-    settings = Settings(home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=name)
-    client = land(settings, [world])
-    seconds = range(last - SECONDS, last)
-    usage = [used(at, each, tokens) for at in seconds for each, tokens in (("ded", 150), ("gua", 290), ("eve", 500))]
-    insert(client, settings, "usage_events", usage)
-    told = [admission(at, "spo", admitted=2, refused_pool_kv=3, peak_kv_blocks=20, peak_concurrency=4) for at in seconds]
-    told += [admission(at, "eve", **RARELY, admitted=5, refused_own_throughput=1, stopped=1) for at in seconds[3::4]]
-    told += [admission(at, "eve", pool="other", admitted=9, refused_own_kv=9) for at in seconds]
-    insert(client, settings, "admission_events", told)
-    yield settings
-    connect(settings).command(f"DROP DATABASE {name}")
-
-
-def used(at, who, tokens):
-    return {**_named(at, who), "pool": POOL, "input_tokens": tokens - 7, "output_tokens": 7}
-
-
-def admission(at, who, pool=POOL, **counts):
-    return {**_named(at, who), "pool": pool, "interval_ms": 1_000, **counts}
-
-
-def _named(at, who):
-    return {"time": ZERO + timedelta(seconds=at + 1), "source": "gateway", "id": f"{at}-{uuid.uuid4().hex}", "tenant": who}
-
-
-@pytest.fixture(scope="module")
-def drawn(settings):
+def drawn(shared_store):
     """All panels: of the whole pool, and of each tenant."""
     whole = [EVERYBODY, "ded", "gua", "eve", "spo"]
-    return {who: ask(settings, "use_kv.figure", pool=POOL, path="/token-pools", tenant=who) for who in whole}
+    return {who: ask(shared_store, "use_kv.figure", pool=POOL, path="/token-pools", tenant=who) for who in whole}
 
 
 def lines(drawn, who, panel):
@@ -92,17 +30,17 @@ def lines(drawn, who, panel):
 
 
 @pytest.mark.parametrize("panel", PAGE.panels, ids=lambda panel: panel.name)
-@pytest.mark.parametrize("periods", [1, 30, 720])
-def test_each_panel_draws_what_its_sql_gives(settings, panel, periods):
-    rows = Store(settings).query(panel.sql, **panel.told, pool=POOL, periods=periods, tenant=EVERYBODY)
+@pytest.mark.parametrize("periods", [1, 720])
+def test_each_panel_draws_what_its_sql_gives(shared_store, panel, periods):
+    rows = Store(shared_store).query(panel.query.sql, **panel.told, pool=POOL, periods=periods, tenant=EVERYBODY)
     assert rows
     panel.kind.draw(rows)
 
 
 @pytest.mark.parametrize("dimension", ["throughput", "kv", "concurrency"])
-def test_a_pool_is_drawn_against_its_capacity(drawn, world, dimension):
+def test_a_pool_is_drawn_against_its_capacity(drawn, shared_world, dimension):
     found = lines(drawn, EVERYBODY, f"use_{dimension}")
-    shared = of_kind(world.facts, CapacityShared)[-1]
+    shared = of_kind(shared_world.facts, CapacityShared)[-1]
     assert list(found) == [name for name in QUOTAS if name in {"used", "kept", "lent", "promised", "capacity"}]
     for name, column in (("capacity", ""), ("promised", "_promised"), ("kept", "_kept"), ("lent", "_lent")):
         assert found[name][1][-1] == getattr(shared, f"{dimension}{column}"), name
@@ -110,11 +48,11 @@ def test_a_pool_is_drawn_against_its_capacity(drawn, world, dimension):
 
 @pytest.mark.parametrize("dimension", ["throughput", "kv", "concurrency"])
 @pytest.mark.parametrize("who", ["ded", "gua", "eve", "spo"])
-def test_a_tenant_is_drawn_against_its_quotas(drawn, world, who, dimension):
+def test_a_tenant_is_drawn_against_its_quotas(drawn, shared_world, who, dimension):
     found = lines(drawn, who, f"use_{dimension}")
     *_, limits = (
         {name: getattr(fact, f"{dimension}_{name}")[fact.tenant.index(who)] for name in ("nominal", "borrowing", "kept")}
-        for fact in of_kind(world.facts, Limits)
+        for fact in of_kind(shared_world.facts, Limits)
         if who in fact.tenant
     )
     assert found["nominal quota"][1][-1] == limits["nominal"]
@@ -154,11 +92,11 @@ def test_refusals_stand_with_their_reason(drawn):
     assert list(counts[EVERYBODY]) == [name for name in REASONS if name in counts[EVERYBODY]]
 
 
-def test_debts_are_told_in_seconds(drawn, world):
+def test_debts_are_told_in_seconds(drawn, shared_world):
     found = lines(drawn, EVERYBODY, "debts")
     newest = {
         name: (debt, rate)
-        for fact in of_kind(world.facts, Debts)
+        for fact in of_kind(shared_world.facts, Debts)
         for name, debt, rate in zip(fact.tenant, fact.debt, fact.rate, strict=True)
     }
     assert set(found) == set(newest) >= {"fay"}
@@ -184,33 +122,33 @@ def test_tenants_as_a_table(drawn):
     assert "% of capacity" in told
 
 
-def test_the_pool_as_a_whole(drawn, world):
+def test_the_pool_as_a_whole(drawn, shared_world):
     told = json.dumps(drawn[EVERYBODY]["token_pool"]["children"], ensure_ascii=False)
-    shared = of_kind(world.facts, CapacityShared)[-1]
+    shared = of_kind(shared_world.facts, CapacityShared)[-1]
     refused, promised, kept = map(formats.tokens, (3 * SECONDS + SECONDS // 4, shared.throughput_promised, shared.throughput_kept))
     for text in (f'"{refused}"', f'"{promised}"', "10 replicas", f"{kept} kept for tenants"):
         assert text in told
 
 
-def test_the_selectors_name_token_pools_and_their_tenants(settings):
-    assert ask(settings, "pool.options", pool=None, path="/token-pools")["pool"] == {"options": [POOL], "value": POOL}
-    answer = ask(settings, "tenant.options", pool=POOL, path="/token-pools", tenant="gone")["tenant"]
+def test_the_selectors_name_token_pools_and_their_tenants(shared_store):
+    assert ask(shared_store, "pool.options", pool=None, path="/token-pools")["pool"] == {"options": [POOL], "value": POOL}
+    answer = ask(shared_store, "tenant.options", pool=POOL, path="/token-pools", tenant="gone")["tenant"]
     assert [option["value"] for option in answer["options"]] == [EVERYBODY, "ded", "eve", "fay", "gua", "spo"]
     assert answer["value"] == EVERYBODY
-    assert "value" not in ask(settings, "tenant.options", pool=POOL, path="/token-pools", tenant="eve")["tenant"]
+    assert "value" not in ask(shared_store, "tenant.options", pool=POOL, path="/token-pools", tenant="eve")["tenant"]
 
 
 @pytest.mark.parametrize("given", [{"pool": None}, {"pool": "' OR 1 = 1 --"}, {"pool": "absent"}])
-def test_a_pool_that_is_none_says_so(settings, given):
-    answer = ask(settings, "use_kv.figure", path="/token-pools", **given)
+def test_a_pool_that_is_none_says_so(shared_store, given):
+    answer = ask(shared_store, "use_kv.figure", path="/token-pools", **given)
     for panel in PAGE.panels:
         told = json.dumps(answer[panel.name], ensure_ascii=False)
         nothing = panel.kind.nothing if hasattr(panel.kind, "nothing") else formats.NONE
         assert nothing in told, panel.name
 
 
-def test_a_tenant_is_data_and_never_sql(settings):
-    answer = ask(settings, "use_kv.figure", pool=POOL, path="/token-pools", tenant="' OR 1 = 1 --")
+def test_a_tenant_is_data_and_never_sql(shared_store):
+    answer = ask(shared_store, "use_kv.figure", pool=POOL, path="/token-pools", tenant="' OR 1 = 1 --")
     assert not answer["refused"]["figure"]["data"]
 
 
