@@ -12,6 +12,7 @@ from dash.development.base_component import Component
 from flask import Response, jsonify
 
 from dashboards import explaining
+from dashboards.figures import figure_of
 from dashboards.panel import Page, Panel, Query
 from dashboards.panels import EXPLAIN, PAGES, PANELS
 from dashboards.store import Row, Store, StoreAway
@@ -119,11 +120,15 @@ def _show_page(app: Dash) -> None:
 
 
 def _section(panel: Panel) -> Component:
-    height = {"height": f"{panel.height}px"}
-    body = dcc.Graph(id=panel.name, config=GRAPH_CONFIG, style=height) if panel.is_figure else html.Div(id=panel.name)
+    body = _chart(panel) if panel.is_figure else html.Div(id=panel.name)
     width = "wide" if panel.is_wide else "half"
     title = [html.H2([panel.title, html.Small(panel.unit)])] if panel.title else []
     return html.Section([*title, body], className=f"panel {width} {panel.name}")
+
+
+def _chart(panel: Panel) -> Component:
+    """Empty, without the axes that Plotly would make up, until the first answer."""
+    return dcc.Graph(id=panel.name, figure=figure_of([], {}, ""), config=GRAPH_CONFIG, style={"height": f"{panel.height}px"})
 
 
 def _answer_health(app: Dash, store: Store) -> None:

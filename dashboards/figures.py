@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +25,7 @@ TICKS = [
     {"dtickrange": [86_400_000, None], "value": "%e %b\n%Y"},
 ]
 """Labels of times by the milliseconds between two: what is below the line stands only where it changes."""
+FEW = 6
 NO_PERIOD = "No closed period to show yet"
 
 
@@ -87,9 +89,17 @@ class Stack:
                     "hovertemplate": f"%{{y:.4s}} {self.unit}",
                 }
             )
-        figure = figure_of(traces, {"tickformat": "~s", "rangemode": "tozero"}, self.nothing)
+        figure = figure_of(traces, {"tickformat": "~s", "rangemode": "tozero"} | self._whole(rows), self.nothing)
         figure["layout"] |= {"barmode": "relative" if self.below_zero else "stack", "bargap": 0.12}
         return figure
+
+    def _whole(self, rows: Sequence[Row]) -> dict[str, int]:
+        """Of a few things there is no half."""
+        heights: Counter[Any] = Counter()
+        for row in rows:
+            heights[row["period_start"]] += abs(row[self.value])
+        few = 0 < max(heights.values(), default=0) <= FEW and all(isinstance(height, int) for height in heights.values())
+        return {"dtick": 1} if few else {}
 
     def _place(self, name: str) -> tuple[int, str]:
         if name in self.order:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards import formats
 from dashboards.bands import Bands
-from dashboards.blocks import Tile, Tiles
+from dashboards.blocks import Column, Table, Tile, Tiles
 from dashboards.figures import Lines
 from dashboards.panel import Page, Panel
 
@@ -45,7 +45,7 @@ PANELS: tuple[Panel, ...] = (
                 Tile("tenants", "Tenants", "", formats.tokens, "forecaster {forecaster}", {"forecaster": str}),
             )
         ),
-        told={"points": "1"},
+        told={"points": "1", "by": "time"},
     ),
     Panel(
         "forecast",
@@ -60,7 +60,7 @@ PANELS: tuple[Panel, ...] = (
         "percent of use: sum of |used - forecast|",
         Lines({"error": "forecast", "last_value_error": "last value"}, "%", NOT_FORECAST),
         file=SCORE,
-        told={"points": POINTS},
+        told={"points": POINTS, "by": "time"},
     ),
     Panel(
         "forecast_coverage",
@@ -68,7 +68,28 @@ PANELS: tuple[Panel, ...] = (
         "percent of use in periods that did not exceed them",
         Lines({"within_p99": "p99", "within_p90": "p90", "within_p50": "p50"}, "%", NOT_FORECAST, filled=False),
         file=SCORE,
-        told={"points": FEW_POINTS},
+        told={"points": FEW_POINTS, "by": "time"},
+    ),
+    Panel(
+        "forecast_tenants",
+        "Tenants",
+        "the 100 whose errors weigh most, over the periods shown",
+        Table(
+            (
+                Column("of", "Tenant"),
+                Column("used", "Used", "tokens", formats.tokens),
+                Column("error", "Error", "of use", formats.percentage),
+                Column("last_value_error", "Last value", "of use", formats.percentage),
+                Column("against_last_value", "Against it", "below 0: better", formats.change),
+                Column("part", "Part of all errors", "", formats.share),
+                Column("within_p50", "Within p50", "of use", formats.percentage),
+                Column("within_p90", "Within p90", "of use", formats.percentage),
+                Column("within_p99", "Within p99", "of use", formats.percentage),
+            ),
+            NOT_FORECAST,
+        ),
+        file=SCORE,
+        told={"points": "1", "by": "tenant"},
     ),
 )
 

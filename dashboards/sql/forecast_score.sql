@@ -1,6 +1,7 @@
--- How good forecasts were in the latest periods, at so many points of time: of one tenant, or (tenant '') of all. In percent of what
--- was used: the errors (|used - forecast|), those of the last value, and what was used where it did not exceed a quantile. Periods
--- in which nobody used anything are gaps in what was reported: they do not count.
+-- How good forecasts were in the latest periods, at so many points of time, of one tenant or (tenant '') of all: together (by 'time')
+-- or each for itself (by 'tenant'), the largest error first. In percent of what was used: the errors (|used - forecast|), those of the
+-- last value, and what was used where it did not exceed a quantile. Periods in which a meter was late, or nobody used anything, are
+-- gaps in what was reported: they do not count. The view forecast_quality scores likewise by day.
 WITH
     (SELECT max(period) FROM periods WHERE pool = {pool:String}) AS latest,
     (SELECT min(period) FROM periods WHERE pool = {pool:String} AND period > latest - {periods:UInt32}) AS earliest
@@ -13,9 +14,11 @@ SELECT
     100 * sum(y * (y <= p90)) / nullIf(sumIf(y, p90 IS NOT NULL), 0) AS within_p90,
     100 * sum(y * (y <= p99)) / nullIf(sumIf(y, p99 IS NOT NULL), 0) AS within_p99,
     sum(y) AS used,
-    uniq(tenant) AS tenants,
-    uniq(period) AS scored,
-    argMax(forecaster, period) AS forecaster
+    uniqExact(b.tenant) AS tenants,
+    uniqExact(period) AS scored,
+    argMax(forecaster, period) AS forecaster,
+    if({by:String} = 'tenant', b.tenant, '') AS of,
+    sum(abs(y - mean)) / nullIf(sum(sum(abs(y - mean))) OVER (), 0) AS part
 FROM
 (
     SELECT
@@ -34,7 +37,12 @@ FROM
             NULL AS mean, NULL AS p50, NULL AS p90, NULL AS p99, NULL AS forecaster
         FROM allocations AS a
         WHERE pool = {pool:String} AND a.period >= earliest - 1 AND ({tenant:String} = '' OR tenant = {tenant:String})
-            AND a.period NOT IN (SELECT period FROM periods WHERE pool = {pool:String} AND used = 0)
+            AND a.period NOT IN 
+            (
+                SELECT period
+                FROM periods
+                WHERE pool = {pool:String} AND (used = 0 OR arrayExists(meter -> startsWith(meter, 'usage/'), late_meters))
+            )
         UNION ALL
         SELECT 0, period, tenant, NULL, NULL, NULL, mean, p50, p90, p99, forecaster
         FROM forecasts
@@ -42,6 +50,7 @@ FROM
     )
     GROUP BY period, tenant
     HAVING y IS NOT NULL AND before IS NOT NULL AND mean IS NOT NULL
-)
-GROUP BY intDiv(period - earliest, intDiv(latest - earliest, {points:UInt32}) + 1)
-ORDER BY period_start
+) AS b
+GROUP BY intDiv(period - earliest, intDiv(latest - earliest, {points:UInt32}) + 1), of
+ORDER BY if({by:String} = 'tenant', 0, period_start), sum(abs(y - mean)) DESC, of
+LIMIT 100

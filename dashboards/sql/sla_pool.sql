@@ -12,7 +12,7 @@ SELECT
     any(changes) AS changes
 FROM
 (
-    SELECT period, tenant, sla_ms, latency_ms, boost, paid, resting, quantile AS sla_quantile
+    SELECT period, tenant, sla_ms, latency_ms, boost, paid, resting, toFloat64(quantile) AS sla_quantile
     FROM sla_periods
     WHERE pool = {pool:String} AND period > latest - {periods:UInt32}
 ) AS s

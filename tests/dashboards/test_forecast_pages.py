@@ -17,7 +17,9 @@ from streams.settings import Settings
 
 def score(settings: Settings, **chosen: object) -> list[Row]:
     """Of pool z, in one point of time if nothing else is said."""
-    return Store(settings).query("forecast_score", **{"pool": "z", "periods": 30, "tenant": EVERYBODY, "points": 1} | chosen)
+    return Store(settings).query(
+        "forecast_score", **{"pool": "z", "periods": 30, "tenant": EVERYBODY, "points": 1, "by": "time"} | chosen
+    )
 
 
 def lines(settings: Settings, panel: str, **chosen: Any) -> dict[str, list[Any]]:
@@ -38,6 +40,17 @@ def test_an_error_is_of_use_and_a_gap_counts_nowhere(seeded: Settings) -> None:
     assert row["within_p90"] == pytest.approx(100 * (110 + 120) / sum(used))
     assert row["within_p99"] == 100
     assert row["tenants"] == 1, "tenant b had no forecast"
+
+
+def test_tenants_stand_with_the_largest_error_first(seeded: Settings) -> None:
+    rows = score(seeded, pool="p", by="tenant")
+    assert [row["of"] for row in rows] == TENANTS, "each is off by two tokens in every period"
+    assert sum(row["part"] for row in rows) == pytest.approx(1)
+    assert {row["scored"] for row in rows} == {30}
+    assert rows[0]["error"] == pytest.approx(100 * 2 / 11)
+    told = json.dumps(ask(seeded, "forecast_tenants.children", pool="p", path="/forecasts")["forecast_tenants"])
+    assert told.index('"t00"') < told.index('"t11"')
+    assert '"18.2 %"' in told
 
 
 def test_points_divide_the_periods_that_are_shown(seeded: Settings) -> None:
