@@ -51,6 +51,6 @@ FROM
     GROUP BY period, tenant
     HAVING y IS NOT NULL AND before IS NOT NULL AND mean IS NOT NULL
 ) AS b
-GROUP BY intDiv(period - earliest, intDiv(latest - earliest, {points:UInt32}) + 1), of
-ORDER BY if({by:String} = 'tenant', 0, period_start), sum(abs(y - mean)) DESC, of
+GROUP BY intDiv(period - earliest, intDiv(latest - earliest, {points:UInt32}) + 1) AS point, of
+ORDER BY point, sum(abs(y - mean)) DESC, of
 LIMIT 100

@@ -17,9 +17,8 @@ from streams.settings import Settings
 
 def score(settings: Settings, **chosen: object) -> list[Row]:
     """Of pool z, in one point of time if nothing else is said."""
-    return Store(settings).query(
-        "forecast_score", **{"pool": "z", "periods": 30, "tenant": EVERYBODY, "points": 1, "by": "time"} | chosen
-    )
+    asked = {"pool": "z", "periods": 30, "tenant": EVERYBODY, "points": 1, "by": "time"}
+    return Store(settings).query("forecast_score", **asked | chosen)
 
 
 def lines(settings: Settings, panel: str, **chosen: Any) -> dict[str, list[Any]]:
