@@ -173,7 +173,7 @@ def test_everything_up_scaled_and_down(new_home: Callable[..., Home]) -> None:
     home = new_home(BOURSE_TICK_MS="200")
     where = home.json("up")
     states = {each["name"]: each["state"] for each in home.json("status")["processes"]}
-    names = ["kafka", "clickhouse", "clock-1", "meter-1", "intake-1", "engine-1", "sink-1", "dashboard"]
+    names = ["kafka", "clickhouse", "clock-1", "meter-1", "intake-1", "engine-1", "sink-1", "planner-1", "dashboard"]
     assert states == dict.fromkeys(names, "running")
     assert where["dashboard"].startswith("http://")
 
