@@ -1,7 +1,8 @@
 """What the tenants of a pool used, hour by hour, and what they need in the long run.
 
 One number for each tenant and hour: the mean of what it used in the hour's periods, whole tokens per period. 100,000 tenants and
-the 168 hours of a week are 134 MB; what is computed from them takes blocks of tenants, so that it needs 20 MB more.
+the 168 hours of a week are 134 MB, and up to twice that as room doubles; what is computed from them takes blocks of tenants, so
+that it needs 20 MB more.
 """
 
 from collections.abc import Sequence

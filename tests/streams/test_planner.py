@@ -25,6 +25,7 @@ from schemas.loop_facts import Rebalanced
 from schemas.model import Event
 from schemas.planning import HOURS_OF_WEEK, PriorsCommand, PriorSource, RebalanceCommand
 from schemas.planning_facts import PriorOutcome, PriorsSet, ProfilesPrimed
+from streams import history
 from streams.clickhouse import connect
 from streams.codecs import decode, encode
 from streams.history import ClosedPool, Reader, hours_to_read
@@ -92,6 +93,17 @@ def test_standings(database: Settings) -> None:
     assert reader.rebalancing(client, llm) == RebalanceSettings()
 
 
+def test_an_hour_is_read_in_parts_that_bound_what_a_question_reads(
+    database: Settings, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, client = Reader(database.clickhouse_database), connect(database)
+    llm = reader.pools(client)[1]
+    whole = reader.hour(client, llm, BEGIN_HOUR + 3)
+    monkeypatch.setattr(history, "MOST_ROWS", 4)  # one period of four tenants
+    assert reader.hour(client, llm, BEGIN_HOUR + 3) == whole
+    assert [list(part) for part in history._parts([(1, 4), (2, 2), (3, 2), (5, 9), (6, 1)])] == [[1], [2, 3], [5], [6]]
+
+
 READS: list[tuple[int | None, int, range]] = [
     (None, 168, range(100, 110)),
     (None, 4, range(106, 110)),
@@ -103,8 +115,7 @@ READS: list[tuple[int | None, int, range]] = [
 
 @pytest.mark.parametrize(("through", "look_back", "expected"), READS)
 def test_an_hour_is_read_once(through: int | None, look_back: int, expected: range) -> None:
-    history = History(60, look_back, through)
-    found = hours_to_read(history, ClosedPool("p", 60, 100 * 3600 + 60, 111 * 3600 - 60), 110 * 3600)
+    found = hours_to_read(History(60, look_back, through), ClosedPool("p", 60, 100 * 3600 + 60, 111 * 3600 - 60), 110 * 3600)
     assert list(found) == list(expected)
 
 
