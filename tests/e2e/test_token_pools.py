@@ -52,8 +52,8 @@ def profile(tenant: str, tier: Tier, base: int = 0, **more: Any) -> ProfileComma
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with System(tmp_path_factory.mktemp("home"), partitions=2) as running:
+def system(broker: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with System(tmp_path_factory.mktemp("home"), kafka=broker, clickhouse=clickhouse, partitions=2) as running:
         with CommandPublisher(running.settings) as operator:
             operator.publish(token_pool("p1", 4))
             operator.publish(profile("gold", Tier.GUARANTEED, base=800, kv=KvQuota(nominal_quota=50, lending_limit=20)))
