@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 
 import pytest
 from browser import ask
-from busy_market import busy
 from journal_world import of_kind
-from landed_world import land
 
 from dashboards.app import build_app
 from dashboards.panels import EXPLAIN
 from processors.explain import explained, journal_record
 from processors.explain.sections import sections
 from schemas.facts import PeriodClosed
-from streams.clickhouse import connect
 from streams.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def world():
-    return busy(4, periods=3, orders=40)
+def app(market_store: Settings):
+    return build_app(market_store)
 
 
 @pytest.fixture(scope="module")
-def app(clickhouse, tmp_path_factory, world):
-    name = f"explaining_{uuid.uuid4().hex[:8]}"
-    settings = Settings(home=tmp_path_factory.mktemp("home"), clickhouse=clickhouse, clickhouse_database=name)
-    land(settings, [world])
-    yield build_app(settings)
-    connect(settings).command(f"DROP DATABASE {name}")
+def closed(market_world):
+    """Closed periods, the newest first."""
+    return [fact.period for fact in reversed(of_kind(market_world.facts, PeriodClosed))]
 
 
 @pytest.fixture(scope="module")
-def newest(world):
-    return of_kind(world.facts, PeriodClosed)[-1].period
+def newest(closed):
+    return closed[0]
 
 
 def chosen(app, **given):
@@ -46,10 +39,10 @@ def chosen(app, **given):
     return answer["explain-period"]["value"], answer["explain-tenant"]["value"], answer.get("where", {}).get("search")
 
 
-def test_the_newest_period_and_first_tenant_are_shown_unless_chosen_otherwise(app, newest):
+def test_the_newest_period_and_first_tenant_are_shown_unless_chosen_otherwise(app, closed, newest):
     assert chosen(app, pool="llm") == (newest, "ann", f"?pool=llm&period={newest}&tenant=ann")
     options = ask(app, "explain-period.options", path=EXPLAIN, pool="llm")
-    assert [each["value"] for each in options["explain-period"]["options"]] == list(range(newest, newest - 3, -1))
+    assert [each["value"] for each in options["explain-period"]["options"]] == closed
     assert options["explain-tenant"]["options"] == ["ann", "ben", "cat", "dan"]
 
 
@@ -70,9 +63,9 @@ def test_what_is_chosen_is_written_into_the_address(app, newest):
     assert ask(app, "explain-period.options", path="/market", pool="llm") == {}
 
 
-def test_the_page_says_what_the_journal_says(app, world, newest):
+def test_the_page_says_what_the_journal_says(app, market_world, newest):
     tenant = "dan"
-    told = explained(journal_record(world.journal, "llm", newest, tenant), tenant)
+    told = explained(journal_record(market_world.journal, "llm", newest, tenant), tenant)
     asked = {"pool": "llm", "period": newest, "explained": tenant, "path": EXPLAIN}
     story = json.dumps(ask(app, "explain-story.children", **asked), ensure_ascii=False)
     changes = json.dumps(ask(app, "explain-changes.children", **asked), ensure_ascii=False)

@@ -85,3 +85,16 @@ def test_a_tenant_is_chosen(seeded: Settings, tab: Tab) -> None:
         tab.until(f"{lines} === 2")
         tab.evaluate(f"dash_clientside.set_props('tenant', {json.dumps({'value': 't03'})})")
         tab.until(f"{lines} === 5")
+
+
+def test_a_period_is_explained_at_its_address(market_store: Settings, tab: Tab) -> None:
+    shown = "document.querySelector('#explain-story h2')?.textContent"
+    with served(market_store, tab) as url:
+        tab.open(url + "/explain?pool=llm&period=6&tenant=ben")
+        tab.until(f"{shown}?.startsWith('ben in period 6 of llm')")
+        tab.until("document.querySelectorAll('#explain-changes tbody tr').length > 5")
+        tab.evaluate(f"dash_clientside.set_props('explain-tenant', {json.dumps({'value': 'cat'})})")
+        tab.until(f"{shown}?.startsWith('cat in period 6 of llm')")
+        tab.until("location.search === '?pool=llm&period=6&tenant=cat'")
+        tab.resize(width=700)
+        tab.until(f"{CUT_OFF} === 0")

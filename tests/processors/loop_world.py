@@ -3,8 +3,8 @@
 from journal_world import World, latency, pool, profile, usage
 
 
-def boosted(name="llm"):
-    """Periods of two ticks: `vip` broke its SLA three times, so the last closed period gave it 40 tokens of `low`'s base."""
+def boosted(name="llm", periods=4):
+    """Periods of two ticks: `vip` broke its SLA three times, so the fourth closed period gave it 40 tokens of `low`'s base."""
     world = World()
     world.tick(8)
     world.take(
@@ -14,7 +14,7 @@ def boosted(name="llm"):
         profile("low", "low", pool=name, base=200, tier="spot"),
     )
     world.run(9, 10)
-    for _ in range(4):
+    for _ in range(periods):
         end = (world.pool(name).open.period + 1) * 2
         world.take(usage(end, {"vip": 400}, pool=name), latency(end, {"vip": {200: 50}}, pool=name))
         world.run(end - 1, end)

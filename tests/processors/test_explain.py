@@ -156,7 +156,7 @@ def test_uniform_price_tells_the_price_and_which_side_of_it():
 
 def test_uniform_price_at_the_reserve_price_has_no_cheaper_one():
     rule = explain(period("uniform_price", {"a": (0, 5.0, 50, 30, 1)}, 100), "a").rule
-    assert (rule.price, rule.cheaper, rule.affordable) == (2, None, 15)
+    assert (rule.price, rule.cheaper, rule.affordable, rule.set_by) == (2, None, 15, ())
 
 
 def test_max_min_tells_needs_and_the_level():

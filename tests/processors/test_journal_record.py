@@ -1,5 +1,7 @@
 """What the journal alone tells of a tenant's period, against the facts that were decided of it."""
 
+from itertools import pairwise
+
 import pool_world
 import pytest
 from busy_market import TENANTS, busy
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from journal_world import World, of_kind, pool, profile, usage
 from loop_simulation import LoopSimulation
 from loop_world import boosted
+from market_world import MarketWorld
 from pool_world import PERIOD, PoolWorld
 
 from processors.explain import BaseMove, Bases, NotToldError, Trade, UnknownTenantError, explained, journal_record
@@ -103,6 +106,19 @@ def trades_of(facts, period, tenant, opened):
                     yield Trade(fact.time, "sell", buyer, price, qty, seller_fee, forward)
 
 
+def test_what_the_operator_sold_meanwhile_was_left_when_the_rule_was_run():
+    world = MarketWorld(policy="max_min", reserve_price=10, offer_unsold=True)
+    world.buy("a", 50, 20)
+    world.period(world.present)
+    closed = of_kind(world.facts, PeriodClosed)[-1]
+    said = told(world, closed.period, "a")
+    assert said.auction.proved
+    assert said.auction.bought == 50
+    assert [(each.side, each.other, each.tokens) for each in said.around.trades] == [("buy", "", 50)]
+    opened = [fact for fact in of_kind(world.facts, PeriodOpened) if fact.period == closed.period]
+    assert closed.unallocated == opened[0].unallocated - 50
+
+
 def test_a_market_has_forward_and_present_trades(stories):
     trades = [each for said in stories.values() for each in said.around.trades]
     assert {(each.forward, each.side) for each in trades} == {(True, "buy"), (True, "sell"), (False, "buy"), (False, "sell")}
@@ -141,6 +157,9 @@ def test_debt_and_limits_of_a_token_pool_are_told():
         assert set(limits) == {"tokens", "throughput", "kv", "concurrency"}
         kept = limits["throughput"]
         assert (kept.opened, kept.lowest, kept.highest) == (standing, min([standing, *later]), max([standing, *later]))
+        told_in_turn = [standing, *later]
+        assert kept.changes == sum(one != other for one, other in pairwise(told_in_turn))
+        assert kept.last == told_in_turn[-1]
     assert told(here, period, "f").around.debt.debt > 0
     assert told(here, period, "f").auction.weight > 1_000_000
 
@@ -159,6 +178,7 @@ def test_moved_bases_are_told_with_what_moved_them():
     assert [each.auction.declared_base for each in (vip, mid, low)] == [440, 300, 160]
     assert all(each.auction.proved for each in (vip, mid, low))
     assert told(loop, period - 1, "vip").around.bases is None
+    assert told(boosted(periods=5), period + 1, "vip").around.bases == Bases(400, 40, 0, ()), "as it was the period before"
 
 
 def test_who_carried_a_forecast_is_told():
