@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from fastavro import parse_schema, schemaless_writer
 
@@ -96,12 +96,7 @@ def _write_nullable(stream: io.BytesIO, values: list[int | None]) -> None:
     fastavro tries each value against the union's branches. But the branch stands before its value as a varint, as a long does: 0 is
     null, 1 says that a long follows. So [5, null] is written as the longs 1, 5, 0 in an array that counts two items.
     """
-    flat: list[int] = []
-    for value in values:
-        if value is None:
-            flat.append(0)
-        else:
-            flat += (1, value)
+    flat = _branched(values)
     if values:
         schemaless_writer(stream, _LONG, len(values))
     counted = io.BytesIO()
@@ -109,6 +104,23 @@ def _write_nullable(stream: io.BytesIO, values: list[int | None]) -> None:
     body = io.BytesIO()
     schemaless_writer(body, _LONGS, flat)
     stream.write(body.getbuffer()[counted.tell() if flat else 0 :])
+
+
+def _branched(values: list[int | None]) -> list[int]:
+    """Each value behind the number of its branch. Most columns have no null, or nothing else: those need no look at each value."""
+    nulls = values.count(None)
+    if nulls == len(values):
+        return [0] * nulls
+    flat: list[int] = [] if nulls else [1] * (2 * len(values))
+    if not nulls:
+        flat[1::2] = cast("list[int]", values)
+        return flat
+    for value in values:
+        if value is None:
+            flat.append(0)
+        else:
+            flat += (1, value)
+    return flat
 
 
 def _plain(value: Event | list[Event] | None) -> Any:

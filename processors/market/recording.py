@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from processors.ledger import INT64_MAX, PostingRow, record
+from processors.ledger import INT64_MAX, record
 from processors.market.outcome import account_of
 from processors.market.state import OPERATOR_TENANT, Key, Offer, book_id, new_instrument
 from processors.orderbook import (
@@ -48,7 +48,7 @@ _ENDED = {TransferEventKind.ACCEPTED, TransferEventKind.CANCELLED}
 def record_postings(pool: PoolState, fact: Postings) -> None:
     """The ledger's rows, which were judged when they were decided."""
     columns = (fact.entry, fact.code, fact.asset, fact.hold, fact.debit_account, fact.credit_account, fact.amount)
-    record(pool.market.ledger, list(map(PostingRow._make, zip(*columns, strict=True))))
+    record(pool.market.ledger, list(zip(*columns, strict=True)))
 
 
 def record_key(pool: PoolState, fact: KeySet) -> None:
