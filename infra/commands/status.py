@@ -140,7 +140,8 @@ def _planner(note: PlannerNote) -> str:
     ends = sorted(note.planned.values())
     first, last = _time(ends[0]), _time(ends[-1])
     history = first if first == last else f"{first} … {last}"
-    return f"planner: planned {len(ends)} pools at {_time(note.noted_at)}, from history up to {history}"
+    pools = "1 pool" if len(ends) == 1 else f"{len(ends)} pools"
+    return f"planner: planned {pools} at {_time(note.noted_at)}, from history up to {history}"
 
 
 def _worse_forecasts(found: Sequence[Mapping[str, Any]]) -> Table:
