@@ -1,4 +1,4 @@
-"""Pools whose tenants used tokens for two days, with what goes wrong with telemetry, and their history, computed once more."""
+"""Pools whose tenants used tokens for some thirty hours, with what goes wrong with telemetry, and their history, computed once more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.facts import AllocationsClosed, PeriodClosed
 
 PERIOD_S, TICK_S = 1200, 600
 BEGIN_HOUR = 472_500
-HOURS = 50
+HOURS = 34
 TENANTS = ("ann", "bob", "cy", "idle")
 NEWCOMER, MOVER = "new", "mover"
 
