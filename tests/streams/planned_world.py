@@ -1,4 +1,4 @@
-"""Pools whose tenants used tokens for some thirty hours, with what goes wrong with telemetry, and their history, computed once more."""
+"""Pools whose tenants used tokens for thirty hours, with what goes wrong with telemetry, and their history, computed once more."""
 
 from __future__ import annotations
 
