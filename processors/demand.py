@@ -115,11 +115,11 @@ def bid_of(pool: PoolState, period: int, slot: int) -> int:
     """
     if pool.declared.forecaster != Forecaster.MIXTURE:
         return int(forecast(pool, period, [slot]).mean[0])
-    known = pool.outlooks.get(period, {})
+    known = pool.outlooks.setdefault(period, {})
     if slot not in known:
         slots = sorted({slot, *(pool.tenants.slots[bot.tenant] for bot in pool.market.bots.all())})
         bids = bids_on(pool.tenants, forecast(pool, period, slots), slots)
-        pool.outlooks[period] = known = dict(zip(slots, bids.tolist(), strict=True))
+        known.update(zip(slots, bids.tolist(), strict=True))
     return known[slot]
 
 

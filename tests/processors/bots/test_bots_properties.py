@@ -37,6 +37,7 @@ class BusyBots(MarketWorld):
         terms = {"taker_fee_bp": rng.choice((0, 7, 900)), "maker_fee_bp": rng.choice((0, 30)), "lot": rng.choice((1, 1, 4))}
         terms |= {"price_tick": rng.choice((1, 5)), "forward_periods": rng.choice((0, 3)), "max_open_orders": rng.choice((5, 50))}
         terms |= {"max_order_tokens": rng.choice((None, 24)), "opening_auction_s": rng.choice((0, 0, 2)), "period_s": TICKS}
+        terms |= {"forecaster": ("last_value", "mixture")[seed % 2]}
         super().__init__(TENANTS, base=100, money=rng.choice((3_000, 100_000)), capacity=440, **terms)
         self.run(11, 15)
         self.chosen, self.checked = {}, 0
