@@ -27,6 +27,8 @@ def figures(outcomes: Sequence[Outcome], pool: str) -> Figures:
     return {
         "pool": pool,
         "from_ms": recorded.rows[0].start_ms,
+        "from_period": recorded.rows[0].period,
+        "to_period": recorded.rows[-1].period,
         "records": recorded.records,
         "variants": [_variant(recorded, outcome) for outcome in outcomes],
         "cannot_know": unknowns(outcomes),

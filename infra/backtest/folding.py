@@ -1,6 +1,7 @@
-"""Folds the journal again under each variant, each in a process of its own.
+"""Folds the journal again under each variant, in as many processes as there are processors.
 
-A process decodes and folds the whole partition, other pools of it included: they share its clock and its meters' marks.
+A process reads and decodes the whole partition once, other pools of it included (they share its clock and its meters' marks), and
+folds each record under every variant that is its own: decoding is half of a fold's time where all tenants are active each second.
 """
 
 from __future__ import annotations
@@ -8,14 +9,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra.backtest.journal import Journal
 from infra.backtest.latencies import Cell, Kept
 from infra.backtest.measures import Period, Tally
+from infra.backtest.stretch import EVERYTHING, Stretch
 from infra.backtest.variants import Variant
 from processors.broken import BrokenJournalError
 from processors.engine import facts_of
@@ -48,6 +50,18 @@ class Outcome:
     latencies: dict[Cell, Kept]
     digest: str
     records: int
+    last_offset: int
+    policy: str
+    """Of the last period."""
+
+
+@dataclass(slots=True)
+class _Folding:
+    """One variant while it is folded."""
+
+    variant: Variant
+    tally: Tally
+    state: PartitionState = field(default_factory=PartitionState)
 
 
 def facts_under(state: PartitionState, record: Event, offset: int, variant: Variant, pool: str) -> Iterator[Fact]:
@@ -55,33 +69,52 @@ def facts_under(state: PartitionState, record: Event, offset: int, variant: Vari
     return facts_of(state, variant.changed(record, pool), offset)
 
 
-def fold_variant(journal: Journal, variant: Variant, pool: str, progress: Callable[[int, int], None]) -> Outcome:
-    """Fold a journal as it is in a variant.
+def fold_variants(
+    journal: Journal, tried: Sequence[Variant], pool: str, progress: Callable[[int, int], None], stretch: Stretch = EVERYTHING
+) -> list[Outcome]:
+    """Fold a journal as it is in each variant, record by record; what does not follow from a variant is done once for all.
+
+    Memory: the state of a partition for each, some 3 KB a tenant.
 
     Raises:
-        BadInput: a version of the pool can't have the variant's settings.
+        BadInput: a version of the pool can't have a variant's settings.
         ReplayError: the journal can't be read, or is broken.
     """
-    state, tally, read = PartitionState(), Tally(pool), 0
+    solved: dict[bytes, list[float]] = {}
+    foldings = [_Folding(variant, Tally(pool, stretch, solved)) for variant in tried]
+    read, last_offset = 0, -1
     with journal.opened() as (name, length, records):
         for offset, data in records:
             record = record_at(data, offset, name)
-            if isinstance(record, (LatencySums, AdmissionSums)):
-                tally.reported(state, record)
             try:
-                for fact in facts_under(state, record, offset, variant, pool):
-                    if fact.pool == pool:
-                        tally.take(state, fact)
+                for folding in foldings:
+                    _fold_record(folding, record, offset, pool)
             except BrokenJournalError as error:
                 raise ReplayError(f"{name}, offset {offset}: {error}") from error
-            read += 1
+            read, last_offset = read + 1, offset
             if read % FETCH_RECORDS == 0:
                 progress(read, length)
+                if all(folding.tally.complete for folding in foldings):
+                    break
         progress(length, length)
+    return [_outcome(folding, read, last_offset) for folding in foldings]
+
+
+def _fold_record(folding: _Folding, record: Event, offset: int, pool: str) -> None:
+    state, tally = folding.state, folding.tally
+    if isinstance(record, (LatencySums, AdmissionSums)):
+        tally.reported(state, record)
+    for fact in facts_under(state, record, offset, folding.variant, pool):
+        if fact.pool == pool:
+            tally.take(state, fact)
+
+
+def _outcome(folding: _Folding, read: int, last_offset: int) -> Outcome:
+    tally = folding.tally
     tally.finish()
     budgets = tally.budgets.values()
     return Outcome(
-        variant,
+        folding.variant,
         tally.rows,
         tally.demand,
         tally.served,
@@ -93,11 +126,19 @@ def fold_variant(journal: Journal, variant: Variant, pool: str, progress: Callab
         tally.latencies.cells,
         tally.digest(),
         read,
+        last_offset,
+        tally.policy,
     )
 
 
 def fold_all(
-    journal: Journal, tried: Sequence[Variant], pool: str, progress: Progress, processes: int | None = None
+    journal: Journal,
+    tried: Sequence[Variant],
+    pool: str,
+    progress: Progress,
+    *,
+    processes: int | None = None,
+    stretch: Stretch = EVERYTHING,
 ) -> list[Outcome]:
     """Fold all variants, the recorded one first, side by side.
 
@@ -107,9 +148,10 @@ def fold_all(
         pool: which is measured.
         progress: told now and then how far each is.
         processes: how many at once; None: as many as there are processors, and no more than variants.
+        stretch: the periods that are measured. What came before them is folded, too: they follow from it.
 
     Raises:
-        BadInput: no period of the pool closed, or a variant's settings would be refused.
+        BadInput: no period of the stretch closed, or a variant's settings would be refused.
         ReplayError: the journal can't be read, or is broken.
     """
     # Spawned, not forked: Kafka's client has threads, and a fork would copy its locks as they stand.
@@ -118,17 +160,20 @@ def fold_all(
     stop: Any = context.Event()
     workers = min(processes or os.cpu_count() or 1, len(tried))
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(steps, stop)) as pool_of_workers:
-        futures = [pool_of_workers.submit(_fold, journal, variant, pool, place) for place, variant in enumerate(tried)]
+        shares = [range(first, len(tried), workers) for first in range(workers)]
+        futures = [pool_of_workers.submit(_fold, journal, {at: tried[at] for at in share}, pool, stretch) for share in shares]
         try:
             _follow(futures, steps, progress)
-            outcomes = [future.result() for future in futures]
+            folded = dict(
+                pair for share, future in zip(shares, futures, strict=True) for pair in zip(share, future.result(), strict=True)
+            )
         finally:
             stop.set()  # where one failed, or the user had enough, the others need not read to the end
             pool_of_workers.shutdown(cancel_futures=True)
-    return checked(outcomes, pool)
+    return checked([folded[at] for at in range(len(tried))], pool, stretch)
 
 
-def checked(outcomes: list[Outcome], pool: str) -> list[Outcome]:
+def checked(outcomes: list[Outcome], pool: str, stretch: Stretch = EVERYTHING) -> list[Outcome]:
     """Outcomes that can be compared, the recorded one first.
 
     Raises:
@@ -136,7 +181,8 @@ def checked(outcomes: list[Outcome], pool: str) -> list[Outcome]:
     """
     recorded = outcomes[0]
     if not recorded.rows:
-        raise BadInput(f"no period of pool {pool!r} has closed yet in the journal: there is nothing to compare")
+        where = "yet in the journal" if stretch == EVERYTHING else f"in the journal {stretch}"
+        raise BadInput(f"no period of pool {pool!r} has closed {where}: there is nothing to compare")
     for outcome in outcomes[1:]:
         for command, why in outcome.refused.items():
             if command not in recorded.refused:
@@ -144,7 +190,7 @@ def checked(outcomes: list[Outcome], pool: str) -> list[Outcome]:
     return outcomes
 
 
-def _follow(futures: list[Future[Outcome]], steps: Any, progress: Progress) -> None:
+def _follow(futures: list[Future[list[Outcome]]], steps: Any, progress: Progress) -> None:
     """Tell progress until all are done or one has failed."""
     waiting = set(futures)
     while waiting:
@@ -169,10 +215,13 @@ def _begin(steps: Any, stop: Any) -> None:
     _steps, _stop = steps, stop
 
 
-def _fold(journal: Journal, variant: Variant, pool: str, place: int) -> Outcome:
+def _fold(journal: Journal, tried: Mapping[int, Variant], pool: str, stretch: Stretch) -> list[Outcome]:
+    """In a worker process: the variants at these places."""
+
     def progress(read: int, length: int) -> None:
         if _stop.is_set():
             raise ReplayError("stopped")
-        _steps.put((place, read, length))
+        for place in tried:
+            _steps.put((place, read, length))
 
-    return fold_variant(journal, variant, pool, progress)
+    return fold_variants(journal, list(tried.values()), pool, progress, stretch)

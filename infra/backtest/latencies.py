@@ -85,6 +85,11 @@ class Latencies:
             if requests:
                 self.cells[period, cell[1]] = Kept(covered.get(cell[1], 0), surely, perhaps, requests)
 
+    def forget(self, period: int) -> None:
+        """A period closed that is not measured."""
+        for cell in [cell for cell in self._running if cell[0] <= period]:
+            del self._running[cell]
+
 
 def attained(recorded: Mapping[Cell, Kept], variant: Mapping[Cell, Kept]) -> Attained | None:
     """What a variant attained; None where no request of a tenant with an SLA has a latency.

@@ -12,6 +12,7 @@ from hashlib import blake2b
 import numpy as np
 
 from infra.backtest.latencies import Latencies
+from infra.backtest.stretch import EVERYTHING, Stretch
 from infra.backtest.welfare import Demanded, Floats, Ints, Optimum, Window
 from processors.accounts import OPERATOR
 from processors.state import PartitionState, PoolState
@@ -63,6 +64,9 @@ class Tally:
     """
 
     pool: str
+    stretch: Stretch = EVERYTHING
+    solved: dict[bytes, list[float]] = field(default_factory=dict)
+    """Optima of blocks of periods, shared by variants that ask the same."""
     rows: list[Period] = field(default_factory=list)
     served: dict[str, int] = field(default_factory=dict)
     demand: dict[str, int] = field(default_factory=dict)
@@ -73,13 +77,20 @@ class Tally:
     """Operators' commands that were refused."""
     budgets: dict[Window, Budget] = field(default_factory=dict)
     latencies: Latencies = field(default_factory=Latencies)
-    _optimum: Optimum = field(default_factory=Optimum)
+    policy: str = ""
+    """Of the last period."""
+    complete: bool = False
+    """The stretch is over: nothing that comes changes anything."""
+    _optimum: Optimum = field(init=False)
     _opened: PeriodOpened | None = None
     _chunks: list[AllocationsClosed] = field(default_factory=list)
     _turned_away: dict[str, int] = field(default_factory=dict)
     _seen: set[tuple[str, int, int, int]] = field(default_factory=set)
     _earned: int = 0
     _hashes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._optimum = Optimum(self.solved)
 
     def reported(self, state: PartitionState, sums: LatencySums | AdmissionSums) -> None:
         """A meter's report that the engine decides little from. One that a meter repeats after a crash counts once."""
@@ -105,7 +116,7 @@ class Tally:
             case AllocationsClosed():
                 self._chunks.append(fact)
             case PeriodClosed():
-                self._close(state.pools[self.pool], fact)
+                self._end(state.pools[self.pool], fact)
                 self._seen = {each for each in self._seen if each[2] > state.marks.get(each[:2], -1)}
             case CommandRefused():
                 self.refusals += 1
@@ -121,6 +132,17 @@ class Tally:
     def digest(self) -> str:
         """Equal exactly where the pool's state was the same at the end of every period."""
         return blake2b("\n".join(self._hashes).encode(), digest_size=16).hexdigest()
+
+    def _end(self, pool: PoolState, closed: PeriodClosed) -> None:
+        self.complete = self.complete or self.stretch.over(closed.period, closed.period_start)
+        if not self.complete and self.stretch.begun(closed.period, closed.period_start):
+            self._close(pool, closed)
+            return
+        # Outside the stretch only what later periods are counted from is kept.
+        self._chunks = []
+        self._turned_away.clear()
+        self.latencies.forget(closed.period)
+        self._earned = pool.market.ledger.balance(MONEY, OPERATOR)
 
     def _close(self, pool: PoolState, closed: PeriodClosed) -> None:
         opened = self._opened
@@ -155,6 +177,7 @@ class Tally:
         )
         self._earned = earned
         self._hashes.append(closed.state_hash)
+        self.policy = closed.policy.value
 
     def _sum_up(self, tenants: list[str], wanted: Ints, served: Ints) -> None:
         for tenant, want, got in zip(tenants, wanted.tolist(), served.tolist(), strict=True):

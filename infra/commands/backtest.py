@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.backtest.figures import Figures, figures
 from infra.backtest.folding import Outcome, fold_all
-from infra.backtest.journal import journal_of
+from infra.backtest.journal import KafkaJournal, journal_of
 from infra.backtest.page import notes, table
+from infra.backtest.record import Place, record
+from infra.backtest.stretch import Stretch, stretch_of
 from infra.backtest.variants import Variant, variants
 from infra.broker import broker_answers
+from streams.clickhouse import connect
 from streams.errors import BadInput, Unavailable, UserError
 from streams.replay import ReplayError
 from streams.settings import Settings
@@ -42,15 +49,25 @@ def backtest(
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures, of each period too, to this file.")] = None,
     plot_file: Annotated[Path | None, typer.Option("--plot", help="Write a picture to this PNG file.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First period that is measured: its number, or a moment.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="The last one, by number; or the moment before which it starts.")] = None,
+    keep: Annotated[bool, typer.Option("--record", help="Keep the figures in ClickHouse: table backtests.")] = False,
 ) -> None:
-    """Fold the recorded journal again under other settings of a pool, and compare with what happened. Changes nothing.
+    """Fold the recorded journal again under other settings of a pool, and compare with what happened. Changes nothing of it.
 
-    Every --policy is tried with every --set. A variant's settings hold from the journal's beginning, in every version of the pool.
+    Every --policy is tried with every --set. A variant's settings hold from the journal's beginning, in every version of the pool,
+    also where only a stretch of it is measured.
     """
     tried = variants(policy or [], settings or [])
+    stretch = stretch_of(start, end)
     _check(json_file, plot_file)
-    found = _found(tried, pool, processes)
+    use = Settings.load()
+    with _told_plainly():
+        journal, name = _journal(use, pool)
+        outcomes = _folded(journal, tried, name, processes=processes, stretch=stretch)
+    found = figures(outcomes, name)
     _write(json_file, found)
+    kept = _record(use, journal, found, outcomes) if keep else None
     if plot_file:
         from infra.backtest.plot import picture  # noqa: PLC0415  a drawing library that only pictures need
 
@@ -58,27 +75,48 @@ def backtest(
     console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
     console.print(table(found))
     console.print(notes(found), markup=False, highlight=False, soft_wrap=True)
+    if kept:
+        console.print(f"Kept as {kept} in {use.clickhouse_database}.backtests.", markup=False, highlight=False, soft_wrap=True)
 
 
-def _found(tried: list[Variant], pool: str | None, processes: int | None) -> Figures:
-    settings = Settings.load()
-    config = settings.kafka_client_config()
-    if not broker_answers(config, timeout_s=CONNECT_S):
-        raise Unavailable(f"Kafka at {settings.kafka_bootstrap} does not answer; bourse up starts it, bourse status tells more")
+@contextmanager
+def _told_plainly() -> Iterator[None]:
     try:
-        journal, name = journal_of(config, settings.topic("journal"), pool)
-        return figures(_folded(journal, tried, name, processes), name)
+        yield
     except ReplayError as error:
         raise UserError(f"nothing can be told: {error}") from error
 
 
-def _folded(journal: Any, tried: list[Variant], pool: str, processes: int | None) -> list[Outcome]:
+def _journal(settings: Settings, pool: str | None) -> tuple[KafkaJournal, str]:
+    config = settings.kafka_client_config()
+    if not broker_answers(config, timeout_s=CONNECT_S):
+        raise Unavailable(f"Kafka at {settings.kafka_bootstrap} does not answer; bourse up starts it, bourse status tells more")
+    return journal_of(config, settings.topic("journal"), pool)
+
+
+def _record(settings: Settings, journal: KafkaJournal, found: Figures, outcomes: list[Outcome]) -> str:
+    now_ms = int(time.time() * 1000)
+    try:
+        place = Place(journal.topic, journal.partition, settings.clickhouse_database)
+        return record(connect(settings), place, found, outcomes, now_ms)
+    except ClickHouseError as error:
+        where = settings.shown("clickhouse") or settings.clickhouse_url
+        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise Unavailable(f"ClickHouse at {where}: {reason}; bourse status tells more") from error
+
+
+def _folded(journal: Any, tried: list[Variant], pool: str, *, processes: int | None, stretch: Stretch) -> list[Outcome]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("records"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal) as shown:
         tasks = [shown.add_task(variant.name, total=None) for variant in tried]
         return fold_all(
-            journal, tried, pool, lambda place, read, length: shown.update(tasks[place], completed=read, total=length), processes
+            journal,
+            tried,
+            pool,
+            lambda place, read, length: shown.update(tasks[place], completed=read, total=length),
+            processes=processes,
+            stretch=stretch,
         )
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from infra.backtest.folding import fold_variant
+from infra.backtest.folding import fold_variants
 from infra.backtest.journal import KeptJournal
 from infra.backtest.variants import variants
 from schemas.journal import ClockTick, MeterMark, UsageSums
@@ -36,7 +36,7 @@ def _measured(tenants: int, active: float, words: str) -> dict[str, object]:
         decode(data)
     decoding = PERIODS * PERIOD_S / (time.process_time() - start)
     start = time.process_time()
-    fold_variant(journal, tried, "llm", lambda *_: None)
+    fold_variants(journal, [tried], "llm", lambda *_: None)
     speed = PERIODS * PERIOD_S / (time.process_time() - start)
     return {
         "name": f"backtest, {tenants:,} tenants, {words} of them active each second",

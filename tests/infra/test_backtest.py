@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from journal_world import World, of_kind, pool, profile, usage
 from simulation import POOLS, Simulation
 
 from infra.backtest.figures import figures
-from infra.backtest.folding import Outcome, checked, fold_all, fold_variant
+from infra.backtest.folding import Outcome, checked, fold_all, fold_variants
 from infra.backtest.journal import KeptJournal, pools_in
 from infra.backtest.latencies import Kept, attained
 from infra.backtest.measures import jain
 from infra.backtest.plot import picture
+from infra.backtest.stretch import stretch_of
 from infra.backtest.variants import RECORDED, Variant, variants
 from infra.backtest.welfare import Demanded, optimal
+from processors.allocation import POLICIES
 from processors.engine import facts_of
 from processors.histogram import bucket_of
 from processors.state import PartitionState
@@ -35,7 +38,7 @@ def kept(world: World) -> KeptJournal:
 
 
 def folded(world: World, variant: Variant, name: str = "llm") -> Outcome:
-    return fold_variant(kept(world), variant, name, NOBODY)
+    return fold_variants(kept(world), [variant], name, NOBODY)[0]
 
 
 def variant(text: str) -> Variant:
@@ -200,14 +203,68 @@ def test_a_budget_holds_over_all_periods_of_its_window() -> None:
 
 
 def test_no_policy_beats_the_optimum_whatever_the_journal() -> None:
-    for seed in range(3):
+    for seed in range(2):
         world = World()
-        for record in Simulation(seed, steps=300).records():
+        for record in Simulation(seed, steps=200).records():
             world.take(record)
         for name in pools_in(kept(world)):
-            for each in variants(["seed", "uniform_price", "max_min", "proportional"], []):
-                rows = folded(world, each, name).rows
-                assert sum(row.welfare for row in rows) <= sum(row.optimum for row in rows) * (1 + 1e-6)
+            for outcome in fold_variants(kept(world), variants(POLICIES, []), name, NOBODY):
+                assert sum(row.welfare for row in outcome.rows) <= sum(row.optimum for row in outcome.rows) * (1 + 1e-6)
+
+
+def test_variants_that_are_folded_together_come_to_what_each_comes_to_alone() -> None:
+    """They share what was decoded and the optimum, and nothing else."""
+    world = a_world()
+    tried = variants(POLICIES, ["reserve_price=4", "capacity=60"])
+    together = fold_variants(kept(world), tried, "llm", NOBODY)
+    assert together == [folded(world, each) for each in tried]
+    assert len({outcome.digest for outcome in together}) > len(POLICIES)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "periods"),
+    [
+        (None, None, [1, 2, 3, 4]),
+        ("2", "3", [2, 3]),
+        ("3", None, [3, 4]),
+        (None, "1", [1]),
+        # Periods are two seconds long; one counts up to a moment if it starts before it.
+        ("1970-01-01T00:00:04Z", "1970-01-01T00:00:08Z", [2, 3]),
+        ("1970-01-01T00:00:03Z", "1970-01-01T00:00:07.001Z", [2, 3]),
+    ],
+)
+def test_a_stretch_is_measured_as_it_is_in_the_whole(start: str | None, end: str | None, periods: list[int]) -> None:
+    world = a_world()
+    whole = fold_variants(kept(world), variants(["max_min"], []), "llm", NOBODY)
+    part = fold_variants(kept(world), variants(["max_min"], []), "llm", NOBODY, stretch_of(start, end))
+    for every, some in zip(whole, part, strict=True):
+        assert [row.period for row in some.rows] == periods
+        # All but the optimum, which spends budgets over other periods.
+        assert [replace(row, optimum=0) for row in some.rows] == [
+            replace(row, optimum=0) for row in every.rows if row.period in periods
+        ]
+        assert {cell for cell in every.latencies if cell[0] in periods} == set(some.latencies)
+        assert sum(some.demand.values()) == sum(row.demand for row in some.rows)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        ("soon", None, "--from soon: a period's number, or a moment"),
+        (None, "2026-01-31", "--to 2026-01-31: a period's number, or a moment"),
+        ("5", "4", "--to 4: lies before --from 5"),
+        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "lies before"),
+    ],
+)
+def test_a_stretch_that_is_none_is_told(start: str | None, end: str | None, told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        stretch_of(start, end)
+
+
+def test_a_stretch_without_periods_is_told() -> None:
+    later = stretch_of("9", None)
+    with pytest.raises(BadInput, match="no period of pool 'llm' has closed in the journal from period 9"):
+        checked(fold_variants(kept(a_world()), variants(["seed"], []), "llm", NOBODY, later), "llm", later)
 
 
 def test_jains_index() -> None:

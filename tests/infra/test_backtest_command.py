@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from journal_world import World, pool, profile, usage
 
 from infra import cli
+from streams.clickhouse import connect
 from streams.codecs import encode
 from streams.partitioning import home_partition
+from streams.settings import Settings
 
 pytestmark = pytest.mark.kafka
 
@@ -72,6 +75,40 @@ def test_variants_stand_beside_what_happened(system, capsys, tmp_path: Path) -> 
     assert [each["name"] for each in found["variants"]] == ["as recorded", "seed", "max_min"]
     assert found["variants"][0]["by_period"] == found["variants"][1]["by_period"] != found["variants"][2]["by_period"]
     assert files["--plot"].read_bytes()[:4] == b"\x89PNG"
+
+
+def test_figures_are_kept_once_however_often_they_are_recorded(system, capsys, clickhouse, monkeypatch) -> None:
+    database = f"backtests_{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("BOURSE_CLICKHOUSE", clickhouse)
+    monkeypatch.setenv("BOURSE_CLICKHOUSE_DATABASE", database)
+    system(a_world())
+    asked = ("backtest", "--policy", "max_min", "--from", "2", "--to", "3", "--record")
+    said = [bourse(capsys, *asked) for _ in range(2)]
+    assert {code for code, _, _ in said} == {0}
+    kept = {re.search(r"Kept as (\w{16}) in ", page).group(1) for _, page, _ in said}
+    assert len(kept) == 1
+    client = connect(Settings.load())
+    whole = client.query(
+        "SELECT variant, place, policy, settings, from_period, to_period, periods, served, unmet, jain, welfare, optimum, "
+        f"same_as_recorded, topic, offset FROM {database}.backtests WHERE id = '{kept.pop()}' ORDER BY place"
+    ).result_rows
+    by_period = client.query(
+        "SELECT variant, count(), sum(served), sum(demand - served), sum(welfare), min(period), max(period) "
+        f"FROM {database}.backtest_periods GROUP BY variant, place ORDER BY place"
+    ).result_rows
+    client.command(f"DROP DATABASE {database}")
+    assert [(row[0], row[1], row[2], row[3]) for row in whole] == [
+        ("as recorded", 0, "seed", "{}"),
+        ("max_min", 1, "max_min", '{"policy": "max_min"}'),
+    ]
+    for row, sums in zip(whole, by_period, strict=True):
+        assert row[4:7] == (2, 3, 2)
+        assert (row[0], 2, row[7], row[8], row[10], 2, 3) == sums
+        assert row[7] > 0
+        assert 0 < row[9] <= 1
+        assert row[10] <= row[11]
+    assert [row[12] for row in whole] == [True, False]
+    assert {row[13:] for row in whole} == {(Settings.load().topic("journal"), len(a_world().journal) - 1)}
 
 
 def test_what_cannot_be_folded_is_told_in_one_line(system, capsys, tmp_path: Path) -> None:
