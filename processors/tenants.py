@@ -107,8 +107,12 @@ class Tenants:
         return found
 
     def slots_of(self, tenants: Iterable[str]) -> npt.NDArray[np.intp]:
-        """Slots of many tenants at once, new ones added."""
-        return np.array([self.slot(tenant) for tenant in tenants], np.intp)
+        """Slots of many tenants at once, new ones added. A third of a call for each where all are known, as nearly always."""
+        names = list(tenants)
+        try:
+            return np.fromiter(map(self.slots.__getitem__, names), np.intp, len(names))
+        except KeyError:
+            return np.array([self.slot(tenant) for tenant in names], np.intp)
 
     def order(self) -> npt.NDArray[np.intp]:
         """All slots in the byte order of the tenants' ids.

@@ -198,7 +198,7 @@ def _records(case: Case, before: list[dict[str, int]], judged: list[dict[str, in
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown: for each trace and scarcity welfare, of the optimum, and Jain's index of each policy, means over seeds."""
+    """Markdown: of each policy welfare, of the optimum; Jain's index; revenue, credits; utilisation. Means over seeds."""
     lines = [
         "| trace | capacity | " + " | ".join(POLICIES) + " |",
         "|---|---|" + "---|" * len(POLICIES),
@@ -214,7 +214,7 @@ def table(results: Sequence[Result]) -> str:
                     and scarcity in (None, each.case.scarcity)
                 ]
                 means = [fmean(getattr(each, field) for each in of) for field in ("welfare", "jain", "revenue", "utilisation")]
-                cells.append("{:.3f} {:.3f} {:.4g} {:.0%}".format(*means))
+                cells.append("{:.3f} {:.3f} {:,.4g} {:.0%}".format(*means))
             title = f"{name}{', budgets' if budgets else ''}"
             lines.append(f"| {title} | {'mean' if scarcity is None else format(scarcity, '.0%')} | {' | '.join(cells)} |")
     return "\n".join(lines)
