@@ -13,17 +13,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 
 import faust
-from faust.types import TP
 
 from schemas.journal import ClockTick
 from streams.codecs import encode
 from streams.partition_counts import partition_count
+from streams.roles.clock_owner import ClockOwner
 from streams.settings import Settings
 from streams.ticks import TICK_HEADER
-from streams.transport import Batch, Committed, Outgoing, attach, consumer_of, producer_of, send_all
+from streams.transport import Batch, Outgoing, consumer_of, producer_of, send_all
 
 log = logging.getLogger(__name__)
 
@@ -63,39 +62,18 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Clock:
+class Clock(ClockOwner):
     """Writes ticks while this worker owns the `clock` topic's partition."""
 
     def __init__(self, app: faust.App, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
+        super().__init__(app, settings)
         self._time = BrokerTime()
-        self._ticking: asyncio.Future[None] | None = None
-        attach(app, self, self.topics)
-
-    @property
-    def topics(self) -> list[str]:
-        """Names of the topics that it reads."""
-        return [self._settings.topic("clock")]
-
-    async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
-        """Start to tick if the partition is ours."""
-        if any(tp.partition == 0 for tp in committed):
-            self._ticking = self._app.add_future(self._tick_on())
-        return {}
-
-    async def revoked(self, tps: set[TP]) -> None:  # noqa: ARG002  whatever was ours is gone
-        """Stop at once: the next owner goes on."""
-        ticking, self._ticking = self._ticking, None
-        if ticking is not None:
-            ticking.cancel()
-            await asyncio.wait({ticking})
 
     async def take(self, batch: Batch) -> None:
         """Ticks that were read back need nothing."""
         consumer_of(self._app).declare_safe(batch.tp, batch.last + 1, generation=batch.generation)
 
-    async def _tick_on(self) -> None:
+    async def _work(self) -> None:
         """Sleep to the next boundary by the time of day, whatever the last tick took: no drift, and none is made up."""
         tick_ms, last = self._settings.tick_ms, -1
         while True:

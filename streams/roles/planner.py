@@ -14,13 +14,12 @@ Memory: streams/history.py's matrix of each pool, 134 MB at 100,000 tenants and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
 import faust
 from clickhouse_connect.driver.client import Client
-from faust.types import TP
 
 from processors.history import History
 from processors.rebalance import RebalanceSettings
@@ -33,9 +32,10 @@ from streams.partition_counts import partition_count
 from streams.partitioning import home_partition
 from streams.planner import priors, rebalance
 from streams.planner_note import PlannerNote
+from streams.roles.clock_owner import ClockOwner
 from streams.settings import Settings
 from streams.ticks import is_tick, read_tick
-from streams.transport import Batch, Committed, Outgoing, attach, consumer_of, send_all
+from streams.transport import Batch, Outgoing, consumer_of, send_all
 
 T = TypeVar("T")
 
@@ -45,12 +45,11 @@ LOOKS_EVERY_MS = 30_000
 LOOKS_AN_INTERVAL = 4
 
 
-class Planner:
+class Planner(ClockOwner):
     """Plans while this worker owns the `clock` topic's partition in its group."""
 
     def __init__(self, app: faust.App, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
+        super().__init__(app, settings)
         self._store = ClickHouse(settings)
         self._reader = Reader(settings.clickhouse_database)
         self._histories: dict[str, History] = {}
@@ -58,26 +57,6 @@ class Planner:
         self._planned: dict[str, int] = {}  # pool -> end of the last interval that was planned, seconds since 1970
         self._now_ms = 0
         self._ticked = asyncio.Event()
-        self._planning: asyncio.Future[None] | None = None
-        attach(app, self, self.topics)
-
-    @property
-    def topics(self) -> list[str]:
-        """Names of the topics that it reads."""
-        return [self._settings.topic("clock")]
-
-    async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
-        """Begin to plan if the partition is ours."""
-        if any(tp.partition == 0 for tp in committed):
-            self._planning = self._app.add_future(self._plan_on())
-        return {}
-
-    async def revoked(self, tps: set[TP]) -> None:  # noqa: ARG002  whatever was ours is gone
-        """Stop at once: the next owner plans the interval again, with the same ids."""
-        planning, self._planning = self._planning, None
-        if planning is not None:
-            planning.cancel()
-            await asyncio.wait({planning})
 
     async def take(self, batch: Batch) -> None:
         """Learn the time."""
@@ -89,7 +68,7 @@ class Planner:
                 break
         consumer_of(self._app).declare_safe(batch.tp, batch.last + 1, generation=batch.generation)
 
-    async def _plan_on(self) -> None:
+    async def _work(self) -> None:
         look_every_ms = min(LOOKS_EVERY_MS, self._settings.plan_every_s * 1000 // LOOKS_AN_INTERVAL)
         looked_ms = -look_every_ms
         while True:
