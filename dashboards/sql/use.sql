@@ -66,7 +66,9 @@ FROM
         (
             SELECT intDiv(toUnixTimestamp64Milli(time), span_ms) AS bucket, sum(input_tokens + output_tokens) * 1000 / span_ms AS used
             FROM usage_events
-            WHERE {dimension:String} = 'throughput' AND tenant = {tenant:String} AND pool = {pool:String} AND time >= since
+            WHERE
+                {dimension:String} = 'throughput' AND pool = {pool:String} AND tenant = {tenant:String}
+                AND time >= since AND landed_at >= since - INTERVAL 1 HOUR
             GROUP BY bucket
             UNION ALL
             SELECT
@@ -76,7 +78,7 @@ FROM
                 if({tenant:String} = '', avg(peak), toFloat64(max(if({dimension:String} = 'kv', peak_kv_blocks, peak_concurrency) AS peak)))
             FROM admission_events
             WHERE
-                {dimension:String} != 'throughput' AND pool = {pool:String} AND time >= since
+                {dimension:String} != 'throughput' AND pool = {pool:String} AND time >= since AND landed_at >= since - INTERVAL 1 HOUR
                 AND ({tenant:String} = '' OR tenant = {tenant:String})
             GROUP BY bucket, tenant, source
         )
