@@ -61,8 +61,6 @@ PANELS: tuple[Panel, ...] = (
                 Column("requests", "Requests", "", formats.tokens),
                 Column("attained", "Attained", "of periods", formats.percent),
                 Column("exceeded", "Exceeded", "periods", formats.tokens),
-                tokens_column("wanted", "Used", bar_of="allocated"),
-                tokens_column("allocated", "Allocated"),
                 tokens_column("boost", "Boost"),
                 tokens_column("paid", "Lent"),
                 Column("resting", "Given up for", "periods", formats.tokens),

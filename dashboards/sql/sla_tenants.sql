@@ -7,14 +7,12 @@ SELECT
     argMax(s.requests, s.period) AS requests,
     countIf(s.latency_ms <= s.sla_ms) / nullIf(countIf(s.latency_ms IS NOT NULL AND s.sla_ms IS NOT NULL), 0) AS attained,
     countIf(s.latency_ms > s.sla_ms) AS exceeded,
-    argMax(s.wanted, s.period) AS wanted,
-    argMax(s.allocated, s.period) AS allocated,
     argMax(s.boost, s.period) AS boost,
     argMax(s.paid, s.period) AS paid,
     argMax(s.resting, s.period) AS resting
 FROM
 (
-    SELECT period, tenant, sla_ms, latency_ms, requests, wanted, allocated, boost, paid, resting
+    SELECT period, tenant, sla_ms, latency_ms, requests, boost, paid, resting
     FROM sla_periods
     WHERE
         pool = {pool:String} AND period > latest - {periods:UInt32}

@@ -17,6 +17,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def insert(client: Client, settings: Settings, name: str, rows: list[dict[str, Any]]) -> None:
     (table,) = (each for each in tables(settings.clickhouse_database) if each.name == name)
+    known = {column.name for column in table.columns}
+    assert all(row.keys() <= known for row in rows), f"{name} has no column of such a name"
     data = [[row.get(column.name, empty(column.clickhouse_type)) for column in table.columns] for row in rows]
     client.insert(
         f"{settings.clickhouse_database}.{table.insert_into}", data, column_names=[column.name for column in table.columns]

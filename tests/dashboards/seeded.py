@@ -106,7 +106,7 @@ def sla_row(n: int, tenant: str) -> dict[str, Any]:
         "t01": {"sla_ms": 100, "resting": 7},
         "t02": {"paid": boost},
     }
-    return {**row_of("p", n), "tenant": tenant, "quantile": "0.99", "allocated": 30, "wanted": 31, **known[tenant]}
+    return {**row_of("p", n), "tenant": tenant, "quantile": "0.99", **known[tenant]}
 
 
 def moved(n: int, tenant: str, tokens: int, reason: str) -> list[dict[str, Any]]:
