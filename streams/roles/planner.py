@@ -8,7 +8,7 @@ which hours have closed and landed since, and when a planning interval is over:
 A crash repeats what was not noted, with the same ids. A second planner for a moment publishes the same. While ClickHouse is away it
 waits where it is, with growing pauses (streams/clickhouse.py, `until_done`), and says so; nothing else waits for it.
 
-Memory: streams/history.py's matrix of each pool, 134 MB at 100,000 tenants and a week, and one command.
+Memory: each pool's hours (processors/history.py), 134 to 270 MB at 100,000 tenants and a week, and one command.
 """
 
 from __future__ import annotations
