@@ -26,6 +26,8 @@ COMMANDS = {
     "doctor": "infra.commands.doctor:doctor",
     "topics": "infra.commands.topics:topics",
     "sql": "infra.commands.sql:sql",
+    "rollups": "infra.commands.rollups:rollups",
+    "analyst": "infra.commands.analyst:analyst",
     "explain": "infra.commands.explain:explain",
     "audit": "infra.commands.audit:audit",
     "replay": "infra.commands.replay:replay",

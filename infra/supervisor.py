@@ -129,7 +129,7 @@ class Supervisor:
 
         client = connect(self._settings)
         try:
-            create_tables(client, self._settings.clickhouse_database)
+            create_tables(client, self._settings.clickhouse_database, self._settings.upkeep)
         finally:
             client.close()
 

@@ -24,8 +24,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from schemas.catalogue import EVENTS
-from schemas.clickhouse_forecasts import FORECAST_VIEWS
-from schemas.clickhouse_views import create_view, quoted, views
+from schemas.clickhouse_views import create_view, quoted
 from schemas.model import Event, Landing, Table
 from schemas.shape import REQUIRED, Shape, shapes
 
@@ -127,7 +126,8 @@ def columns(model: type[Event]) -> tuple[Column, ...]:
     return tuple(_column(shape) for shape in shapes(model))
 
 
-def _definition(column: Column) -> str:
+def column_definition(column: Column) -> str:
+    """The column as `CREATE TABLE` and `ADD COLUMN` state it."""
     default = f" DEFAULT {column.default}" if column.default else ""
     comment = f" COMMENT {quoted(column.comment)}" if column.comment else ""
     return f"`{column.name}` {column.clickhouse_type}{default}{comment} CODEC({column.codec})"
@@ -143,7 +143,7 @@ def _create_table(
     engine: str,
     extra: Sequence[str],
 ) -> str:
-    body = ",\n    ".join([*map(_definition, held), *extra])
+    body = ",\n    ".join([*map(column_definition, held), *extra])
     key, primary = (", ".join(f"`{name}`" for name in names) for names in (order_by, primary_key))
     return (
         f"CREATE TABLE IF NOT EXISTS {where}\n(\n    {body}\n)\nENGINE = {engine}\nPARTITION BY toYYYYMM(landed_at)\n"
@@ -151,11 +151,15 @@ def _create_table(
     )
 
 
-def _add_columns(where: str, held: Sequence[Column]) -> str:
-    """Adds what the table, made by an older release, does not have yet, in the model's place. Each is a change of metadata only."""
+def _extend(where: str, held: Sequence[Column], indexes: Sequence[str] = ()) -> str:
+    """Adds what the table, made by an older release, does not have yet, columns in the model's place: a change of metadata only.
+
+    Parts that the table has already get an index when they are merged.
+    """
     after = ["FIRST", *(f"AFTER `{column.name}`" for column in held[:-1])]
-    added = (f"ADD COLUMN IF NOT EXISTS {_definition(column)} {place}" for column, place in zip(held, after, strict=True))
-    return f"ALTER TABLE {where}\n    " + ",\n    ".join(added)
+    added = (f"ADD COLUMN IF NOT EXISTS {column_definition(column)} {place}" for column, place in zip(held, after, strict=True))
+    indexed = (f"ADD {index.format(' IF NOT EXISTS')}" for index in indexes)
+    return f"ALTER TABLE {where}\n    " + ",\n    ".join([*added, *indexed])
 
 
 def _select_final(held: Sequence[Column], where: str) -> str:
@@ -185,6 +189,7 @@ def _replacing_table(database: str, held: tuple[Column, ...], table: Table, mode
         f"`{LANDED_FIRST}` UInt64 MATERIALIZED 9223372036854775807 - `offset` "
         f"COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1))"
     )
+    indexes = _indexes(table, held)
     create = _create_table(
         physical,
         held,
@@ -193,24 +198,26 @@ def _replacing_table(database: str, held: tuple[Column, ...], table: Table, mode
         # Only this much is held in memory as the index.
         primary_key=table.order_by,
         engine=f"ReplacingMergeTree(`{LANDED_FIRST}`)",
-        extra=(version, *(index.format("") for index in _indexes(table))),
+        extra=(version, *(index.format("") for index in indexes)),
     )
     view = create_view(public, held, table.comment, _select_final(held, physical))
-    statements = (create, _add_columns(physical, held), *_add_indexes(physical, table), view)
+    statements = (create, _extend(physical, held, indexes), view)
     return TableDDL(table.name, landed, held, statements, model)
 
 
 _JOURNAL_INDEX = "INDEX{} `journal` `journal_offset` TYPE minmax GRANULARITY 1"
 """For what is read in the order of the journal (`bourse audit`): 16 bytes for each 8,192 rows."""
 
+_START_INDEX = "INDEX{} `start` `period_start` TYPE minmax GRANULARITY 1"
+"""For what is asked of a stretch of time: along a pool's rows periods grow, and with them their beginnings."""
 
-def _indexes(table: Table) -> list[str]:
-    return [_JOURNAL_INDEX] if table.landing is Landing.FACT and "journal_offset" not in table.order_by[:2] else []
 
-
-def _add_indexes(where: str, table: Table) -> list[str]:
-    """Of a table that an older release made: parts that it has already get the index when they are merged."""
-    return [f"ALTER TABLE {where}\n    ADD {index.format(' IF NOT EXISTS')}" for index in _indexes(table)]
+def _indexes(table: Table, held: Sequence[Column]) -> list[str]:
+    # Right with FINAL, too: all copies of a fact have the same values.
+    if table.landing is not Landing.FACT:
+        return []
+    by_journal = [_JOURNAL_INDEX] if "journal_offset" not in table.order_by[:2] else []
+    return by_journal + [_START_INDEX for column in held if column.name == "period_start"]
 
 
 def _event_table(database: str, model: type[Event], table: Table) -> TableDDL:
@@ -227,7 +234,7 @@ def _journal_table(database: str) -> TableDDL:
 def _landed_table(database: str) -> TableDDL:
     """How far each partition has landed. The sink inserts a row with each batch; the view shows the furthest of each partition."""
     physical = f"`{database}`.`landed_through`"
-    body = ",\n    ".join(map(_definition, LANDED_COLUMNS))
+    body = ",\n    ".join(map(column_definition, LANDED_COLUMNS))
     # Not partitioned: a row for each topic partition is all that is left after a merge.
     create = (
         f"CREATE TABLE IF NOT EXISTS {physical}\n(\n    {body}\n)\nENGINE = ReplacingMergeTree(`through`)\n"
@@ -239,7 +246,7 @@ def _landed_table(database: str) -> TableDDL:
         "how far each topic partition has landed",
         _select_final(LANDED_COLUMNS, physical),
     )
-    statements = (create, _add_columns(physical, LANDED_COLUMNS), view)
+    statements = (create, _extend(physical, LANDED_COLUMNS), view)
     return TableDDL("landed", "landed_through", LANDED_COLUMNS, statements, None)
 
 
@@ -262,12 +269,3 @@ def tables(database: str) -> list[TableDDL]:
         if missing or len(held) != len(each.columns):
             raise ValueError(f"{each.name}: sorting key or columns name {missing or 'a column twice'}")
     return made
-
-
-def setup_statements(database: str) -> list[str]:
-    """Everything that makes or extends the database, in order; changes nothing when run again."""
-    return [
-        f"CREATE DATABASE IF NOT EXISTS `{database}`",
-        *(sql for table in tables(database) for sql in table.statements),
-        *(view.sql for view in (*views(database), *views(database, FORECAST_VIEWS))),
-    ]

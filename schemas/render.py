@@ -13,8 +13,8 @@ from typing import Any
 from schemas.avro import avro_fingerprint, record
 from schemas.catalogue import EVENTS
 from schemas.clickhouse import tables
-from schemas.clickhouse_forecasts import FORECAST_VIEWS
-from schemas.clickhouse_views import views
+from schemas.clickhouse_rollups import rollups
+from schemas.clickhouse_setup import every_view
 from schemas.evolution import history
 from schemas.jsonschema import json_schema
 from schemas.published import PUBLISHED
@@ -33,7 +33,8 @@ def artefacts() -> dict[str, str]:
     """Path under `rendered/` -> text, of everything that the models render to."""
     files = {f"avro/{kind}.avsc": _pretty(record(model)) for kind, model in EVENTS.items()}
     files |= {f"clickhouse/{table.name}.sql": table.sql for table in tables(DATABASE)}
-    files |= {f"clickhouse/{view.name}.sql": f"{view.sql};\n" for view in (*views(DATABASE), *views(DATABASE, FORECAST_VIEWS))}
+    files |= {f"clickhouse/{view.name}.sql": f"{view.sql};\n" for view in every_view(DATABASE)}
+    files |= {f"clickhouse/{rollup.name}.sql": rollup.sql for rollup in rollups(DATABASE)}
     files |= {f"json/{model.KIND}.schema.json": _pretty(json_schema(model)) for model in PUBLISHED}
     files["avro/fingerprints.json"] = _pretty({kind: avro_fingerprint(record(model)).hex() for kind, model in EVENTS.items()})
     return files

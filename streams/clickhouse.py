@@ -50,8 +50,12 @@ ONE_BLOCK = {
 }
 
 
-def connect(settings: Settings) -> Client:
+def connect(settings: Settings, answer_s: float = ANSWER_S) -> Client:
     """A client of the ClickHouse in use, for one thread. Statements name their database: it may not exist yet.
+
+    Args:
+        settings: that say where it is.
+        answer_s: how long it may be silent, s.
 
     Raises:
         ClickHouseError: it does not answer, or refuses us.
@@ -66,7 +70,7 @@ def connect(settings: Settings) -> Client:
         proxy_path=url.path,
         compress="lz4",
         connect_timeout=CONNECT_S,
-        send_receive_timeout=ANSWER_S,
+        send_receive_timeout=answer_s,
         query_retries=0,  # until_done() decides what is tried again
         autogenerate_session_id=False,  # a session would outlive a connection that broke, and refuse the next one
         client_name="tokenbourse",

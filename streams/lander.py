@@ -143,14 +143,13 @@ class Lander:
         return collected
 
     def _attempts(self, collected: Collected) -> Callable[[int], Awaitable[None]]:
-        # One moment for all rows of the batch, so that they fall into one table partition; it never falls.
-        earlier = max(self._standings[partition].landed_at for partition in collected.through)
-        landed_at = max(int(time.time() * 1000), earlier)
-
         async def attempt(number: int) -> None:
             if number > 1:
                 await self._look_again(collected)
-            await self._land(collected, landed_at)
+            # One moment for all rows of an insert, so that they fall into one table partition; it never falls. Each attempt has its
+            # own: what landed after an outage of hours bears a time at which it became visible (schemas/clickhouse_rollups.py).
+            earlier = max(self._standings[partition].landed_at for partition in collected.through)
+            await self._land(collected, max(int(time.time() * 1000), earlier))
 
         return attempt
 

@@ -15,10 +15,20 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from schemas.upkeep import Upkeep
 from streams.errors import BadInput
 
 PREFIX = "BOURSE_"
@@ -41,6 +51,7 @@ def _duration(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Retention = Annotated[Duration, Field(ge=timedelta(days=1))] | None
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -125,6 +136,15 @@ class Settings(BaseSettings):
     plan_look_back: Annotated[Duration, Field(ge=timedelta(days=1), le=timedelta(weeks=8))] = Field(
         timedelta(weeks=1), description="history from which is planned; 134 MB for each week of 100,000 tenants"
     )
+    rollup_every: Annotated[Duration, Field(ge=timedelta(seconds=1))] = Field(
+        timedelta(minutes=1), description="how often ClickHouse brings usage_by_minute, _hour and _day up to date; whole seconds"
+    )
+    retention_events: Retention = Field(
+        None, description="how long ClickHouse keeps usage, latency and admission events at least (90d); none: for ever"
+    )
+    retention_dead_letters: Retention = Field(None, description="the same of dead letters")
+    retention_minutes: Retention = Field(None, description="the same of the rollup per minute")
+    retention_hours: Retention = Field(None, description="the same of the rollup per hour; that per day is kept for ever")
     session_timeout: Duration = Field(
         timedelta(seconds=10), description="after which a dead worker's partitions move to another one"
     )
@@ -175,6 +195,16 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return servers
 
+    @field_validator("retention_events")
+    @classmethod
+    def _remembers_events(cls, kept: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        # An event may come again as long as its time is in range; without its first copy it would count anew.
+        in_range = info.data.get("max_age", timedelta()) + info.data.get("max_ahead", timedelta())
+        if kept is not None and kept <= in_range:
+            message = f"more than max_age + max_ahead ({in_range.total_seconds() / 86400:.15g} days) is expected"
+            raise ValueError(message)
+        return kept
+
     @model_validator(mode="after")
     def _remember_sources(self) -> Self:
         config = _read_config(self.home)
@@ -223,7 +253,7 @@ class Settings(BaseSettings):
         if isinstance(value, SecretStr):
             return value.get_secret_value()
         if isinstance(value, timedelta):
-            return f"{value.total_seconds():g}s"
+            return f"{value.total_seconds():.15g}s"
         return None if value is None else str(value)
 
     @property
@@ -255,6 +285,22 @@ class Settings(BaseSettings):
     def sink_batch_s(self) -> float:
         """`sink_batch` in seconds."""
         return self.sink_batch.total_seconds()
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """What ClickHouse does by itself with our tables."""
+
+        def seconds(age: timedelta | None) -> int | None:
+            return None if age is None else int(age.total_seconds())
+
+        return Upkeep(
+            rollup_every_s=int(self.rollup_every.total_seconds()),
+            ahead_s=int(self.max_ahead.total_seconds()) + 1,
+            events_s=seconds(self.retention_events),
+            dead_letters_s=seconds(self.retention_dead_letters),
+            minutes_s=seconds(self.retention_minutes),
+            hours_s=seconds(self.retention_hours),
+        )
 
     @property
     def run_dir(self) -> Path:

@@ -8,6 +8,7 @@ from clickhouse_connect.driver.client import Client
 
 from schemas.clickhouse import TableDDL, tables
 from schemas.model import Landing
+from schemas.upkeep import Upkeep
 from streams.clickhouse import native_block, send_block
 from streams.landing import Beyond, Landable, Standing, Standings, columns_of
 from streams.tables import create_tables
@@ -25,14 +26,16 @@ class LandingTables:
         database: that holds them.
         topic: its full name.
         names: public names of the tables into which it lands.
+        upkeep: for `restore`, as for `create_tables`.
     """
 
-    def __init__(self, database: str, topic: str, names: Iterable[str]) -> None:
+    def __init__(self, database: str, topic: str, names: Iterable[str], upkeep: Upkeep | None = None) -> None:
         every = {ddl.name: ddl for ddl in tables(database)}
         self._database = database
         self.topic = topic
         self._tables = {name: every[name] for name in names}
         self._landed = every["landed"]
+        self._upkeep = upkeep
 
     def landing(self, table: str) -> Landing:
         """What makes a row of the table one of its kind; `journal` has no model, its records are known by offset."""
@@ -65,7 +68,7 @@ class LandingTables:
         Raises:
             ClickHouseError: no answer.
         """
-        create_tables(client, self._database)
+        create_tables(client, self._database, self._upkeep)
         return self.read(client, partitions)
 
     def _read_beyond(self, client: Client, table: str, standings: Standings) -> dict[int, Beyond]:

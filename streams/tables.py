@@ -2,26 +2,73 @@
 
 from __future__ import annotations
 
+import re
+
 from clickhouse_connect.driver.client import Client
 
-from schemas.clickhouse import LANDING_COLUMNS, setup_statements, tables
+from schemas.clickhouse import LANDING_COLUMNS, tables
+from schemas.clickhouse_rollups import rollups
+from schemas.clickhouse_setup import retention, setup_statements
+from schemas.upkeep import Upkeep
 from streams.errors import UserError
 
 
-def create_tables(client: Client, database: str) -> None:
-    """Make what is missing; bring what an older release made up to date. Changes nothing when run again (0.2 s).
+def create_tables(client: Client, database: str, upkeep: Upkeep | None = None) -> None:
+    """Make what is missing; bring what an older release or other settings made up to date. Changes nothing when run again (0.2 s).
 
     Several may run it at once: each statement says IF NOT EXISTS or OR REPLACE.
+
+    Args:
+        client: that may make tables.
+        database: that shall hold them.
+        upkeep: how often rollups are refreshed and how long rows are kept; default: every minute, for ever.
 
     Raises:
         ClickHouseError: no answer, or no right to do so.
         UserError: a table there has a column of another type: nothing is migrated but by adding.
     """
+    upkeep = upkeep or Upkeep()
     _set_old_ledger_aside(client, database)
-    for statement in setup_statements(database):
+    _drop_changed_refreshes(client, database, upkeep)
+    for statement in setup_statements(database, upkeep):
         client.command(statement)
     _bring_old_ledger_over(client, database)
     _check_types(client, database)
+    _keep(client, database, upkeep)
+
+
+def _drop_changed_refreshes(client: Client, database: str, upkeep: Upkeep) -> None:
+    """What fills a rollup is only a query: where it or its interval is another one now, it is made anew and goes on."""
+    comments = _about_tables(client, database, "comment")
+    for rollup in reversed(rollups(database, upkeep)):
+        if comments.get(rollup.refresh, rollup.refresh_comment) != rollup.refresh_comment:
+            client.command(f"DROP VIEW IF EXISTS `{database}`.`{rollup.refresh}` SYNC")
+
+
+def _keep(client: Client, database: str, upkeep: Upkeep) -> None:
+    """Tell ClickHouse how long rows are kept, where it does not know yet."""
+    engines = _about_tables(client, database, "engine_full")
+    for kept in retention(upkeep):
+        known = _TTL.search(engines[kept.table])
+        if (known[1] if known else None) == kept.expires:
+            continue
+        where = f"`{database}`.`{kept.table}`"
+        if kept.expires is None:
+            client.command(f"ALTER TABLE {where} REMOVE TTL")
+        else:
+            client.command(f"ALTER TABLE {where} MODIFY SETTING ttl_only_drop_parts = 1")
+            client.command(f"ALTER TABLE {where} MODIFY TTL {kept.expires}")
+
+
+_TTL = re.compile(r" TTL (.+?)(?: SETTINGS |$)")
+
+
+def _about_tables(client: Client, database: str, what: str) -> dict[str, str]:
+    rows = client.query(
+        f"SELECT name, {what} FROM system.tables WHERE database = {{database:String}}",  # noqa: S608  a column of ours
+        parameters={"database": database},
+    ).result_rows
+    return {str(name): str(told) for name, told in rows}
 
 
 _LEDGER, _OLD_LEDGER = "ledger_landed", "ledger_landed_v1"

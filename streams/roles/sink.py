@@ -96,7 +96,7 @@ class Sink:
         await asyncio.sleep(0)  # other topics, inserts and rebalances have their turn
 
     async def _create_tables(self, _attempt: int) -> None:
-        await self._store.call(lambda client: create_tables(client, self._settings.clickhouse_database))
+        await self._store.call(lambda client: create_tables(client, self._settings.clickhouse_database, self._settings.upkeep))
 
     async def _lander(self, topic: str, generation: int) -> Lander:
         read, tables = await self._reader(topic)
@@ -105,7 +105,7 @@ class Sink:
             consumer_of(self._app).declare_safe(TP(topic, partition), next_offset, generation=generation)
 
         return Lander(
-            LandingTables(self._settings.clickhouse_database, topic, tables),
+            LandingTables(self._settings.clickhouse_database, topic, tables, self._settings.upkeep),
             read,
             self._store,
             batch_rows=self._settings.sink_batch_rows,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.upkeep import Upkeep
 from streams.errors import BadInput
 from streams.settings import Settings, unknown_environment
 
@@ -80,6 +81,9 @@ def test_durations(text: str, expected: timedelta, monkeypatch: pytest.MonkeyPat
         ("clickhouse", "localhost"),
         ("clickhouse_database", "a b"),
         ("kafka_port", "70000"),
+        ("retention_events", "30d"),
+        ("retention_minutes", "5m"),
+        ("rollup_every", "10ms"),
     ],
 )
 def test_a_bad_value_names_field_value_and_source(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,13 +118,19 @@ def test_an_unknown_variable_is_a_warning_with_a_close_match(monkeypatch: pytest
 
 
 def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Path("bourse.toml").write_text('topic_prefix = "t."\nmax_age = "2d"\n')
+    Path("bourse.toml").write_text('topic_prefix = "t."\nmax_age = "21d"\nretention_events = "90d"\n')
     settings = Settings.load(home="here", tick_ms=200, kafka_sasl_password="geheim", kafka_ssl_ca_location="ca.pem")
     monkeypatch.chdir("/")
     for name, value in settings.as_environment().items():
         monkeypatch.setenv(name, value)
     assert Settings.load().model_dump() == settings.model_dump()
     assert settings.home == tmp_path / "here"
+
+
+def test_what_clickhouse_does_by_itself_is_told_in_seconds() -> None:
+    settings = Settings(retention_events=timedelta(days=90), retention_hours=timedelta(days=400), max_ahead=timedelta(hours=2))
+    assert settings.upkeep == Upkeep(rollup_every_s=60, ahead_s=7201, events_s=90 * 86_400, hours_s=400 * 86_400)
+    assert Settings().upkeep == Upkeep(ahead_s=3601)
 
 
 def test_secrets_are_masked() -> None:

@@ -14,7 +14,8 @@ from clickhouse_connect.driver.client import Client
 
 from schemas import clickhouse as rendering
 from schemas.catalogue import EVENTS
-from schemas.clickhouse import LANDED_FIRST, LANDING_COLUMNS, TableDDL, columns, setup_statements, tables
+from schemas.clickhouse import LANDED_FIRST, LANDING_COLUMNS, TableDDL, columns, tables
+from schemas.clickhouse_setup import setup_statements
 from schemas.facts import AllocationsClosed, Forecasts, PeriodClosed, ProfileSet
 from schemas.model import Event, Landing, Table
 from schemas.published import ProfileCommand, UsageEvent

@@ -11,8 +11,8 @@ from journal_world import of_kind
 from landed_world import land
 
 from processors.market.state import parted
-from schemas.clickhouse_views import views
-from schemas.facts import Postings
+from schemas.clickhouse_setup import every_view
+from schemas.facts import AllocationsClosed, PeriodClosed, Postings
 from schemas.market_facts import BookPhase, Deliveries, OrderEvents, Settlements, Trades, TransferEvents
 from schemas.shape import shapes
 from streams.clickhouse import connect
@@ -154,8 +154,83 @@ def test_candles_are_those_of_the_trades(client, world):
     assert any(high > low for _, _, _, high, low, *_ in found)
 
 
+def closed(world):
+    """(period, tenant) → the outcome's row, as a dict, of every closed period."""
+    rows = {}
+    for fact in of_kind(world.facts, AllocationsClosed):
+        for at, tenant in enumerate(fact.tenant):
+            values = {name: value[at] for name, value in fact if isinstance(value, list)}
+            rows[fact.period, tenant] = values | {"price": fact.price, "start": fact.period_start}
+    return rows
+
+
+def test_who_was_short_and_who_could_have_sold_to_them(client, world):
+    outcomes = closed(world)
+    lacks = {key: max(row["demand"] - row["allocated"], 0) for key, row in outcomes.items()}
+    found = rows(client, "SELECT period, tenant, short, shortfall, why FROM who_was_short WHERE pool = 'llm'")
+    assert {(period, tenant): tuple(values) for period, tenant, *values, _ in found} == {
+        key: (lacks[key], row["shortfall"]) for key, row in outcomes.items() if lacks[key] or row["shortfall"]
+    }
+    for period, tenant, *_, why in found:
+        row = outcomes[period, tenant]
+        assert why == (
+            "capacity_fell"
+            if row["shortfall"]
+            else "sold"
+            if row["base"] + row["surplus"] >= row["demand"]
+            else "outbid"
+            if row["surplus"] < row["bid"]
+            else "bid_less"
+        )
+    expected = {}
+    for (period, tenant), row in outcomes.items():
+        others = sum(lack for (when, who), lack in lacks.items() if when == period and who != tenant)
+        if (idle := row["allocated"] - row["used"]) > 0 and others:
+            expected[period, tenant] = (idle, others, min(idle, others), min(idle, others) * row["price"])
+    found = rows(client, "SELECT period, tenant, idle, others_short, sellable, worth FROM who_could_have_sold WHERE pool = 'llm'")
+    assert {row[:2]: row[2:] for row in found} == expected
+    assert expected
+
+
+def test_costs_are_what_left_the_tenants_accounts(client, world):
+    """Of closed periods: what was posted for allocations and trades, with fees and refunds, from the ledger itself."""
+    outcomes = closed(world)
+    periods = {period for period, _ in outcomes}
+    spent = defaultdict(int)
+    for fact in of_kind(world.facts, Settlements):
+        for kind, buyer, seller, paid, earned in zip(
+            [fact.kind] * len(fact.buyer), fact.buyer, fact.seller, fact.paid, fact.earned, strict=True
+        ):
+            if fact.period in periods:
+                spent[buyer] += paid
+                spent[seller] -= earned if kind == "delivered" else 0
+    for fact in of_kind(world.facts, Deliveries):
+        for tenant, earned, refunded in zip(fact.tenant, fact.earned, fact.refunded, strict=True):
+            if fact.period in periods:
+                spent[tenant] -= earned + refunded
+    for (_, tenant), row in outcomes.items():
+        spent[tenant] += row["charge"]
+    found = dict(rows(client, "SELECT tenant, sum(cost) FROM costs WHERE pool = 'llm' GROUP BY tenant"))
+    assert found == {tenant: amount for tenant, amount in spent.items() if tenant}
+    starts = {period: row["start"] for (period, _), row in outcomes.items()}
+    assert dict(rows(client, "SELECT DISTINCT period, toUnixTimestamp64Milli(period_start) FROM costs")) == starts
+
+
+def test_utilisation_by_hour_is_that_of_the_periods(client, world):
+    expected = {}
+    for fact in of_kind(world.facts, PeriodClosed):
+        sums = expected.setdefault(fact.period_start // 3_600_000 * 3600, [0, 0, 0, 0])
+        for at, amount in enumerate((1, fact.capacity, fact.allocated, fact.used)):
+            sums[at] += amount
+    found = rows(
+        client, "SELECT toUnixTimestamp(hour), periods, capacity, allocated, used, utilisation, fullest FROM utilisation_by_hour"
+    )
+    assert {hour: sums for hour, *sums, _, _ in found} == expected
+    assert all(share == used / capacity <= fullest <= 1 for _, _, capacity, _, used, share, fullest in found)
+
+
 def test_every_column_says_what_it_is_and_has_the_stated_type(client):
-    for view in views(client.database):
+    for view in every_view(client.database):
         stated = [(column.name, column.clickhouse_type, column.comment) for column in view.columns]
         described = rows(
             client,

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 from landing_world import NOW, Crash, CrashingTables, Record, ask, events, facts, land, read
 
 from streams.clickhouse import ClickHouse
@@ -135,3 +136,22 @@ def test_time_of_landing_never_falls(settings: Settings, client: Client) -> None
     assert ask(client, settings, f"SELECT count(), min(landed_at) = fromUnixTimestamp64Milli({ahead}) FROM DB.usage_events") == [
         (4, True)
     ]
+
+
+def test_what_lands_after_an_outage_bears_the_time_of_the_attempt_that_succeeded(settings: Settings, client: Client) -> None:
+    """Rollups look for what landed since: no row may appear later that bears an earlier time (schemas/clickhouse_rollups.py)."""
+    made = CrashingTables(settings.clickhouse_database, "topic", ["usage_events"])
+    failed_at: list[int] = []
+
+    def fault(step: str) -> None:
+        if step == "before insert" and not failed_at:
+            time.sleep(0.02)
+            failed_at.append(int(time.time() * 1000))
+            raise DatabaseError("away")
+
+    made.fault = fault  # type: ignore[method-assign]  # of this instance only
+    store = ClickHouse(settings)
+    asyncio.run(land(made, store, {0: events(9)}, lambda: 9))
+    store.close()
+    since = f"countIf(landed_at >= fromUnixTimestamp64Milli({failed_at[0]}))"
+    assert ask(client, settings, f"SELECT count(), {since} FROM DB.usage_events") == [(9, 9)]

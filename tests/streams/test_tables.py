@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.clickhouse import setup_statements, tables
+from schemas.clickhouse import tables
+from schemas.clickhouse_setup import setup_statements
 from streams.clickhouse import connect
 from streams.errors import UserError
 from streams.settings import Settings

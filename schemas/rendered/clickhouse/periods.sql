@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS `bourse`.`periods_landed`
     `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)),
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)),
     `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1)),
-    INDEX `journal` `journal_offset` TYPE minmax GRANULARITY 1
+    INDEX `journal` `journal_offset` TYPE minmax GRANULARITY 1,
+    INDEX `start` `period_start` TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(`landed_first`)
 PARTITION BY toYYYYMM(landed_at)
@@ -50,9 +51,9 @@ ALTER TABLE `bourse`.`periods_landed`
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
     ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
-    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `record_row`;
-ALTER TABLE `bourse`.`periods_landed`
-    ADD INDEX IF NOT EXISTS `journal` `journal_offset` TYPE minmax GRANULARITY 1;
+    ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `record_row`,
+    ADD INDEX IF NOT EXISTS `journal` `journal_offset` TYPE minmax GRANULARITY 1,
+    ADD INDEX IF NOT EXISTS `start` `period_start` TYPE minmax GRANULARITY 1;
 CREATE OR REPLACE VIEW `bourse`.`periods`
 (
     `pool` LowCardinality(String) COMMENT 'id of the pool; empty for the whole partition',

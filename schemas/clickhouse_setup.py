@@ -1,0 +1,60 @@
+"""Everything that makes our ClickHouse database, in order: tables, views, rollups, and how long each is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.clickhouse import tables
+from schemas.clickhouse_forecasts import FORECAST_VIEWS
+from schemas.clickhouse_questions import QUESTIONS
+from schemas.clickhouse_rollups import rollups
+from schemas.clickhouse_views import ViewDDL, views
+from schemas.upkeep import Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long a table's rows are kept."""
+
+    table: str
+    expires: str | None
+    """The SQL of when a row may go, as ClickHouse writes it back; None: never."""
+
+
+def every_view(database: str) -> list[ViewDDL]:
+    """All views but those that show a table's rows once."""
+    return [*views(database), *views(database, FORECAST_VIEWS), *views(database, QUESTIONS)]
+
+
+def retention(upkeep: Upkeep) -> list[Kept]:
+    """What goes by age. Facts and the journal never do: the books are audited and explained from them.
+
+    A row of events goes some time after its landing, at the earliest; ClickHouse drops whole parts, when their last row has expired
+    (`ttl_only_drop_parts`), as rewriting the parts of a month every few hours would cost more than it saves. So a row may be
+    there a month longer. `landed_through`, which says what has landed, never expires: what has gone is not landed again.
+    """
+    of_landing = {
+        "usage_events_landed": upkeep.events_s,
+        "latency_events_landed": upkeep.events_s,
+        "admission_events_landed": upkeep.events_s,
+        "dead_letters_landed": upkeep.dead_letters_s,
+    }
+    kept = [Kept(table, _expires("toDateTime(landed_at)", age)) for table, age in of_landing.items()]
+    of_rollups = {"usage_by_minute_computed": ("minute", upkeep.minutes_s), "usage_by_hour_computed": ("hour", upkeep.hours_s)}
+    return kept + [Kept(table, _expires(column, age)) for table, (column, age) in of_rollups.items()]
+
+
+def _expires(moment: str, age_s: int | None) -> str | None:
+    return None if age_s is None else f"{moment} + toIntervalSecond({age_s})"
+
+
+def setup_statements(database: str, upkeep: Upkeep | None = None) -> list[str]:
+    """Everything that makes or extends the database, in order; changes nothing when run again."""
+    rolled = rollups(database, upkeep)
+    return [
+        f"CREATE DATABASE IF NOT EXISTS `{database}`",
+        *(sql for table in tables(database) for sql in table.statements),
+        *(sql for rollup in rolled for sql in rollup.statements),
+        *(view.sql for view in every_view(database)),
+        *(rollup.refresh_sql for rollup in rolled),
+    ]
