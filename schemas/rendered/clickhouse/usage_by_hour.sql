@@ -42,7 +42,7 @@ AS WITH
     touched AS
     (
         SELECT DISTINCT toStartOfHour(`minute`) AS `hour` FROM `bourse`.`usage_by_minute_computed`
-        WHERE `computed_at` >= since - INTERVAL 3600 SECOND
+        WHERE `computed_at` >= since - INTERVAL 900 SECOND
     )
 SELECT
     `pool`, toStartOfHour(`minute`) AS `hour`, `tenant`, `model`,
@@ -55,4 +55,4 @@ FROM `bourse`.`usage_by_minute_computed` FINAL
 WHERE `minute` >= (SELECT if(count() = 0, toDateTime64('2200-01-01', 3, 'UTC'), toDateTime64(min(`hour`), 3, 'UTC')) FROM touched) AND toStartOfHour(`minute`) IN touched
 GROUP BY `pool`, `hour`, `tenant`, `model`
 SETTINGS do_not_merge_across_partitions_select_final = 1, max_bytes_before_external_group_by = 2147483648
-COMMENT 'computes usage_by_hour_computed; 3aaf4126dbe00b5d';
+COMMENT 'computes usage_by_hour_computed; 46fdf47cd14b474c';
