@@ -192,7 +192,7 @@ def test_the_refresh_is_made_anew_only_where_it_is_another_one(client):
 
 def test_what_retention_takes_is_neither_landed_again_nor_taken_from_the_rollups(topic, settings):
     client = topic.client
-    old = topic.publish(*(topic.event() for _ in range(30)))
+    old = topic.publish(*(topic.event(3 * DAY_MS) for _ in range(30)))
     topic.land(old, landed_at=topic.now - 3 * DAY_MS)
     rebuild(client, client.database, SLOW)  # as the last refresh was after that
     refresh(client, client.database)
