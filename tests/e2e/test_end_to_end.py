@@ -48,6 +48,10 @@ ROUNDS, PER_ROUND, PAUSE_S = 120, 25, 0.1
 """12 s of load: several periods of each pool, 3,000 events."""
 
 
+SLA_MS = 60_000
+"""Which nobody's latency comes near: bases stay as they are declared."""
+
+
 def profiles(pool: str, *, version: int = 1) -> list[ProfileCommand]:
     """Four tenants: one with a budget that runs out, one that wants much, one heavy, one in another alphabet."""
     wanted = [
@@ -63,6 +67,7 @@ def profiles(pool: str, *, version: int = 1) -> list[ProfileCommand]:
             tenant=tenant,
             base=base * version,
             elasticity=elasticity,
+            sla_ms=SLA_MS if tenant == "bob" else None,
             weight=weight,
             budget=None if amount is None else Budget(amount=amount, window_s=6),
         )
@@ -224,6 +229,14 @@ def test_produced_is_accepted_or_dead_lettered_and_landed_exactly_once(settled: 
     assert (accepted, dead) == (len(published.ledger.usage), len(published.bad))
     assert accepted + dead == len(published.stands) + len(published.bad) - published.duplicates
     check_all(settled.system, published.ledger)
+
+
+def test_latencies_are_held_against_the_sla_each_counted_once(settled: Settled) -> None:
+    counted = "SELECT sum(requests) FROM sla_periods WHERE pool = 'fair' AND tenant = 'bob'"
+    until(lambda: settled.system.value(counted) == ROUNDS, 30, "a closed period for every latency")
+    most = settled.system.value("SELECT max(latency_upper_ms) FROM sla_periods WHERE pool = 'fair'")
+    assert ROUNDS - 1 <= most <= (ROUNDS - 1) * 65 / 64
+    assert settled.system.value("SELECT count() FROM sla") == 0
 
 
 def test_dead_letters_keep_bytes_place_and_reason(settled: Settled) -> None:
