@@ -40,7 +40,7 @@ LEFT JOIN
 (
     SELECT tenant, sum(input_tokens + output_tokens) / 10 AS used
     FROM usage_events
-    WHERE pool = {pool:String} AND time >= until - INTERVAL 10 SECOND AND landed_at >= until - INTERVAL 1 HOUR
+    WHERE pool = {pool:String} AND time >= until - INTERVAL 10 SECOND
     GROUP BY tenant
 ) AS u ON u.tenant = l.tenant
 LEFT JOIN
@@ -56,7 +56,7 @@ LEFT JOIN
         maxIf(peak_kv_blocks, time >= until - INTERVAL 10 SECOND) AS kv,
         maxIf(peak_concurrency, time >= until - INTERVAL 10 SECOND) AS concurrency
     FROM admission_events
-    WHERE pool = {pool:String} AND time >= since AND landed_at >= since - INTERVAL 1 HOUR
+    WHERE pool = {pool:String} AND time >= since
     GROUP BY tenant
 ) AS a ON a.tenant = l.tenant
 LEFT JOIN

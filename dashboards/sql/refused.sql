@@ -1,6 +1,6 @@
 -- Requests refused and stopped in the latest periods, by whose limit it was and of which dimension; of one tenant, or of all.
--- Reports are sorted by tenant, so no order helps to find the latest of all. But whatever landed long before it was told can't be one of
--- them: by `landed_at` whole parts are left unread, and what is read is what landed since, and the parts that was merged into.
+-- Cost: reports are sorted by tenant. Those of one tenant are found; for a whole pool all that are kept are read (2 million, 1,000
+-- tenants for half an hour: 0.6 s on two busy cores), as FINAL lets no part be skipped by the time when it landed.
 WITH
     (SELECT max(period) FROM capacity WHERE pool = {pool:String}) AS latest,
     (SELECT min(at) FROM capacity WHERE pool = {pool:String} AND period > latest - {periods:UInt32}) AS since,
@@ -21,7 +21,7 @@ ARRAY JOIN
         refused_pool_throughput, refused_pool_kv, refused_pool_concurrency, stopped
     ] AS counted
 WHERE
-    pool = {pool:String} AND time >= since AND landed_at >= since - INTERVAL 1 HOUR AND counted > 0
+    pool = {pool:String} AND time >= since AND counted > 0
     AND ({tenant:String} = '' OR tenant = {tenant:String})
 GROUP BY period_start, shown
 ORDER BY period_start, shown

@@ -47,7 +47,7 @@ CROSS JOIN
         ) AS refused,
         sum(stopped) AS stopped
     FROM admission_events
-    WHERE pool = {pool:String} AND time >= since AND landed_at >= since - INTERVAL 1 HOUR
+    WHERE pool = {pool:String} AND time >= since
 ) AS a
 CROSS JOIN
 (

@@ -68,7 +68,7 @@ FROM
             FROM usage_events
             WHERE
                 {dimension:String} = 'throughput' AND pool = {pool:String} AND tenant = {tenant:String}
-                AND time >= since AND landed_at >= since - INTERVAL 1 HOUR
+                AND time >= since
             GROUP BY bucket
             UNION ALL
             SELECT
@@ -78,7 +78,7 @@ FROM
                 if({tenant:String} = '', avg(peak), toFloat64(max(if({dimension:String} = 'kv', peak_kv_blocks, peak_concurrency) AS peak)))
             FROM admission_events
             WHERE
-                {dimension:String} != 'throughput' AND pool = {pool:String} AND time >= since AND landed_at >= since - INTERVAL 1 HOUR
+                {dimension:String} != 'throughput' AND pool = {pool:String} AND time >= since
                 AND ({tenant:String} = '' OR tenant = {tenant:String})
             GROUP BY bucket, tenant, source
         )
