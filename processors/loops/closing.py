@@ -27,8 +27,8 @@ def decide_sla(pool: PoolState, period: int, stamp: Stamp) -> Iterator[Fact]:
 
     What is declared and set now counts, as it holds from the next period on. A pool that has switched the loop off takes part as
     long as there are boosts, as if nobody had an SLA: they go back. Where all of 100,000 tenants have an SLA and a third of them
-    get a step at once, closing takes twice as long as with forecasts alone (tests/benchmarks/bench_engine.py); facts are 4 MB, and
-    100 bytes for each change.
+    get a step at once, closing takes a quarter longer than with forecasts alone (tests/benchmarks/bench_engine.py); facts are 4 MB,
+    and 100 bytes for each change.
     """
     loops, tenants = pool.loops, pool.tenants
     if loops is None:
