@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,8 +21,9 @@ from infra.backtest.record import Place, record
 from infra.backtest.stretch import Stretch, stretch_of
 from infra.backtest.variants import Variant, variants
 from infra.broker import broker_answers
+from infra.commands.figure_files import JsonFile, PlotFile, check_files, write_figures
 from streams.clickhouse import connect
-from streams.errors import BadInput, Unavailable, UserError
+from streams.errors import Unavailable, UserError
 from streams.replay import ReplayError
 from streams.settings import Settings
 
@@ -47,8 +46,8 @@ def backtest(
     processes: Annotated[
         int | None, typer.Option(min=1, max=64, help="How many fold at once. Default: as many as processors.")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures, of each period too, to this file.")] = None,
-    plot_file: Annotated[Path | None, typer.Option("--plot", help="Write a picture to this PNG file.")] = None,
+    json_file: JsonFile = None,
+    plot_file: PlotFile = None,
     start: Annotated[str | None, typer.Option("--from", help="First period that is measured: its number, or a moment.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="The last one, by number; or the moment before which it starts.")] = None,
     keep: Annotated[bool, typer.Option("--record", help="Keep the figures in ClickHouse: table backtests.")] = False,
@@ -60,13 +59,13 @@ def backtest(
     """
     tried = variants(policy or [], settings or [])
     stretch = stretch_of(start, end)
-    _check(json_file, plot_file)
+    check_files(json_file, plot_file)
     use = Settings.load()
     with _told_plainly():
         journal, name = _journal(use, pool)
         outcomes = _folded(journal, tried, name, processes=processes, stretch=stretch)
     found = figures(outcomes, name)
-    _write(json_file, found)
+    write_figures(json_file, found)
     kept = _record(use, journal, found, outcomes) if keep else None
     if plot_file:
         from infra.backtest.plot import picture  # noqa: PLC0415  a drawing library that only pictures need
@@ -118,23 +117,3 @@ def _folded(journal: Any, tried: list[Variant], pool: str, *, processes: int | N
             processes=processes,
             stretch=stretch,
         )
-
-
-def _check(json_file: Path | None, plot_file: Path | None) -> None:
-    """What is wrong with the files is told before the journal is folded, not after."""
-    if plot_file and plot_file.suffix.lower() != ".png":
-        raise BadInput(f"--plot {plot_file}: a name that ends in .png is expected")
-    for option, path in (("--json", json_file), ("--plot", plot_file)):
-        if path and path.is_dir():
-            raise BadInput(f"{option} {path}: is a directory")
-        if path and not path.parent.is_dir():
-            raise BadInput(f"{option} {path}: no directory {path.parent}")
-
-
-def _write(path: Path | None, found: Figures) -> None:
-    if path is None:
-        return
-    try:
-        path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"--json {path}: {error.strerror or error}") from error

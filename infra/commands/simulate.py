@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from infra.commands.figure_files import JsonFile, PlotFile, check_files, write_figures
 from infra.simulate import fairness as fairness_experiment
 from infra.simulate import loop_report, report
 from infra.simulate import overload as overload_experiment
@@ -20,7 +20,6 @@ from infra.simulate import rebalance as rebalance_experiment
 from infra.simulate import sla as sla_experiment
 from infra.simulate.machine import BATCHED_TOKENS, SEQUENCES, Machine
 from infra.simulate.workloads import Trace, read
-from streams.errors import BadInput
 
 FILE_COLUMNS = 130
 """Width of the tables where nobody's terminal limits it."""
@@ -31,8 +30,6 @@ simulate = typer.Typer(no_args_is_help=True, help="Try the rules of token pools 
 
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same figures.")]
 Seconds = Annotated[int, typer.Option(min=SHORTEST_S, max=LONGEST_S, help="How long requests arrive, in simulated seconds.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
-PlotFile = Annotated[Path | None, typer.Option("--plot", help="Write a picture to this PNG file.")]
 TraceFile = Annotated[
     Path | None, typer.Option("--trace", help="Take the requests' sizes from this trace: an Azure LLM CSV or a ServeGen Parquet.")
 ]
@@ -50,12 +47,12 @@ def overload(
     sequences: Sequences = SEQUENCES,
 ) -> None:
     """A guaranteed tenant, and spot traffic of several times the capacity, under token pools and three baselines."""
-    _check(json_file, plot_file)
+    check_files(json_file, plot_file)
     trace = _trace(trace_file)
     with _progress("overload") as progress:
         outcome = overload_experiment.simulate(seed, seconds, trace=trace, machine=Machine(sequences=sequences), progress=progress)
     figures = report.overload_figures(outcome)
-    _write(json_file, figures)
+    write_figures(json_file, figures)
     if plot_file:
         from infra.simulate.plot import overload_picture  # noqa: PLC0415  a drawing library that only pictures need
 
@@ -76,12 +73,12 @@ def fairness(
     sequences: Sequences = SEQUENCES,
 ) -> None:
     """Elastic tenants of different weights, sizes and patience when half of the pool is lost: with debt and without."""
-    _check(json_file, plot_file)
+    check_files(json_file, plot_file)
     trace = _trace(trace_file)
     with _progress("fairness") as progress:
         outcome = fairness_experiment.simulate(seed, seconds, trace=trace, machine=Machine(sequences=sequences), progress=progress)
     figures = report.fairness_figures(outcome)
-    _write(json_file, figures)
+    write_figures(json_file, figures)
     if plot_file:
         from infra.simulate.plot import fairness_picture  # noqa: PLC0415  a drawing library that only pictures need
 
@@ -100,11 +97,11 @@ def sla(
     plot_file: PlotFile = None,
 ) -> None:
     """The SLA loop on a step of load, a ramp, and a latency that tokens don't change."""
-    _check(json_file, plot_file)
+    check_files(json_file, plot_file)
     with _progress("SLA loop") as progress:
         outcome = sla_experiment.simulate(seed, periods, progress=progress)
     figures = loop_report.sla_figures(outcome)
-    _write(json_file, figures)
+    write_figures(json_file, figures)
     if plot_file:
         from infra.simulate.loop_plot import sla_picture  # noqa: PLC0415  a drawing library that only pictures need
 
@@ -121,11 +118,11 @@ def rebalance(
     plot_file: PlotFile = None,
 ) -> None:
     """Bases that have little to do with what tenants use follow their long-term use."""
-    _check(json_file, plot_file)
+    check_files(json_file, plot_file)
     with _progress("rebalancing") as progress:
         outcome = rebalance_experiment.simulate(seed, hours, progress=progress)
     figures = loop_report.rebalance_figures(outcome)
-    _write(json_file, figures)
+    write_figures(json_file, figures)
     if plot_file:
         from infra.simulate.loop_plot import rebalance_picture  # noqa: PLC0415  a drawing library that only pictures need
 
@@ -137,28 +134,8 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
 
 
-def _check(json_file: Path | None, plot_file: Path | None) -> None:
-    """What is wrong with the files is told before a minute has passed, not after."""
-    if plot_file and plot_file.suffix.lower() != ".png":
-        raise BadInput(f"--plot {plot_file}: a name that ends in .png is expected")
-    for option, path in (("--json", json_file), ("--plot", plot_file)):
-        if path and path.is_dir():
-            raise BadInput(f"{option} {path}: is a directory")
-        if path and not path.parent.is_dir():
-            raise BadInput(f"{option} {path}: no directory {path.parent}")
-
-
 def _trace(path: Path | None) -> Trace | None:
     return None if path is None else read(path)
-
-
-def _write(path: Path | None, figures: report.Figures) -> None:
-    if path is None:
-        return
-    try:
-        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"--json {path}: {error.strerror or error}") from error
 
 
 @contextmanager
