@@ -196,7 +196,7 @@ BAD_COMMANDS: list[tuple[str, TopicKind, Any, bytes | None, Problem, str]] = [
         {"type": "poool"},
         None,
         INVALID,
-        "type: 'poool' is none that profiles holds (pool, profile, deposit, key, call)",
+        "type: 'poool' is none that profiles holds (pool, profile, deposit, key, call, priors, rebalance)",
     ),
     ("type is no text", "profiles", {"type": ["pool"]}, None, INVALID, "type: a list is none that profiles holds"),
     ("a pool set by a tenant", "orders", POOL, None, INVALID, "type: 'pool' is none that orders holds (order, cancel, "),
@@ -207,7 +207,7 @@ BAD_COMMANDS: list[tuple[str, TopicKind, Any, bytes | None, Problem, str]] = [
         POOL | {"policy": "luck"},
         None,
         INVALID,
-        "policy: 'luck' is not 'seed', 'uniform_price' or 'max_min'",
+        "policy: 'luck' is not 'seed', 'uniform_price', 'max_min' or 'proportional'",
     ),
     ("seven places", "profiles", PROFILE | {"elasticity": "0.0000001"}, None, INVALID, "elasticity: '0.0000001' has more than six"),
     (
