@@ -30,7 +30,7 @@ class LoopSimulation(Simulation):
         fast = {"min_requests": 1, "patience": 1, "hold": chosen.choice([1, 2]), "rest": chosen.choice([1, 5]), "longest": 8}
         window = chosen.choice([1, 2, 5])
         sla = SlaLoop(enabled=chosen.random() < 0.9, window=window, breaches=chosen.randint(1, window), **fast)
-        return {"sla": chosen.choice([sla, sla, sla, None]), "rebalance": Rebalancing(enabled=chosen.random() < 0.8)}
+        return {"sla": chosen.choice([sla, sla, sla, None]), "rebalance": Rebalancing(enabled=chosen.random() < 0.6)}
 
     def entitlement(self):
         chosen = self.random

@@ -34,7 +34,7 @@ class TokenPoolSimulation(Simulation):
             return {}
         return {
             "replicas": chosen.choice([0, 1, 2, 5, 10, 100_000]),
-            "replica_tokens_per_s": chosen.choice([1, 100, 1000, 10**7]),
+            "replica_tokens_per_s": chosen.choice([1, 100, 1000, 10**7, 10**7]),
             "replica_kv_blocks": chosen.choice([1, 50, 4096, 10**9]),
             "replica_concurrency": chosen.choice([1, 7, 64, 10**6]),
             "debt_half_life_s": chosen.choice([1, 60, 600, 86_400]),
@@ -43,6 +43,11 @@ class TokenPoolSimulation(Simulation):
             "debt_weights": chosen.random() < 0.3,
             "burst": chosen.choice([[], knots(("0.5", "0.9"), ("0.9", "0.1"))]),
         }
+
+    def on_profile(self):
+        """Bases that replicas can do, too: what is promised can be lent."""
+        for record in super().on_profile():
+            yield record.model_copy(update={"base": self.random.choice([record.base, 300, 2_000, 10**5])})
 
     def entitlement(self):
         tier = self.random.choice(list(Tier))
