@@ -47,7 +47,7 @@ class TokenPoolSimulation(Simulation):
     def on_profile(self):
         """Bases that replicas can do, too: what is promised can be lent."""
         for record in super().on_profile():
-            yield record.model_copy(update={"base": self.random.choice([record.base, 300, 2_000, 10**5])})
+            yield record.model_copy(update={"base": self.random.choice([record.base, 5, 300, 300, 2_000])})
 
     def entitlement(self):
         tier = self.random.choice(list(Tier))
