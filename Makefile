@@ -34,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install
 	@$(BIN)/bourse demo $(if $(TRACE),--trace "$(TRACE)") $(if $(SPEED),--speed $(SPEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-# Two at a time: one runs what needs brokers and stores, the other what needs only a processor (tests/conftest.py).
+# Two at a time: one runs what needs brokers and stores, the other whole systems, then both what needs only a processor.
 test: check
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 

@@ -24,8 +24,8 @@ from infra.processes import free_port
 hypothesis.settings.register_profile("bourse", deadline=None, derandomize="BOURSE_FUZZ" not in os.environ)
 hypothesis.settings.load_profile("bourse")
 
-ON_STORES = {"dashboards", "e2e", "infra", "streams"}
-"""Folders whose tests start brokers, stores and whole systems, or wait for them."""
+ON_STORES = {"dashboards": "stores", "streams": "stores", "e2e": "systems", "infra": "systems"}
+"""Folders whose tests need brokers and stores, or start whole systems; those of one name run in one process."""
 
 WITHOUT_STORES = {
     "infra": "allocate_door backtest bench book_door book_engines clickhouse_sql demo_pool demo_trading forecast_door "
@@ -33,17 +33,17 @@ WITHOUT_STORES = {
     "streams": "asking codecs door engine_role intake_partition landing market_door meter_crashes meter_partition outputs "
     "planning_door schema_registry sequence signatures tickets transport_consumer",
 }
-"""Files of these folders that do not. A third of all the work: without it one process would wait for the other for long."""
+"""Files of these folders that do not: they go wherever there is time."""
 
 PURE = {f"tests/{folder}/test_{name}.py" for folder, names in WITHOUT_STORES.items() for name in names.split()}
 
 
 class OneSystemAtATime(LoadScopeScheduling):
-    """Under `pytest -n 2` one process takes all that need stores, so that there is one broker and never two systems at once."""
+    """Under `pytest -n 2` one process has all tests of whole systems, so that there are never two, and one those of stores."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "stores" if path.split("/")[1] in ON_STORES and path not in PURE else path
+        return path if path in PURE else ON_STORES.get(path.split("/")[1], path)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
