@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from busy_market import busy
+from databases import drop
 from journal_world import of_kind
 from landed_world import land
 from market_world import MarketWorld
@@ -28,7 +29,7 @@ def _made(clickhouse: str, home: Path) -> Iterator[Settings]:
     client = connect(settings)
     create_tables(client, settings.clickhouse_database)
     yield settings
-    client.command(f"DROP DATABASE {settings.clickhouse_database}")
+    drop(client, settings.clickhouse_database)
     client.close()
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from databases import drop
 
 from dashboards.questions import as_markdown, questions
 from schemas.clickhouse import tables
@@ -83,7 +84,7 @@ def client(clickhouse, tmp_path_factory):
     rebuild(client, database, Upkeep())  # no refresh of today would look for what landed in March
     refresh(client, database)
     yield client
-    client.command(f"DROP DATABASE {database}")
+    drop(client, database)
     client.close()
 
 

@@ -323,7 +323,7 @@ class System:
         answer.raise_for_status()
         return answer.json()
 
-    def settle(self, seconds: float = 60) -> None:
+    def settle(self, seconds: float = 180) -> None:
         """Wait until everything published so far is metered, its periods are closed, and all of it has landed.
 
         A meter commits an offset when all that came of the records below it is in the journal. What it forwarded stands

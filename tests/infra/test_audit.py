@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from busy_market import busy
+from databases import drop
 from landed_world import land
 
 from infra import cli
@@ -73,7 +74,7 @@ def new_database(clickhouse, tmp_path_factory, engine):
 
     yield make
     for settings in made:
-        connect(settings).command(f"DROP DATABASE IF EXISTS {settings.clickhouse_database}")
+        drop(connect(settings), settings.clickhouse_database)
 
 
 @pytest.fixture(scope="module")

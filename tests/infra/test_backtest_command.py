@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from databases import drop
 from journal_world import World, pool, profile, usage
 
 from infra import cli
@@ -96,7 +97,7 @@ def test_figures_are_kept_once_however_often_they_are_recorded(system, capsys, c
         "SELECT variant, count(), sum(served), sum(demand - served), sum(welfare), min(period), max(period) "
         f"FROM {database}.backtest_periods GROUP BY variant, place ORDER BY place"
     ).result_rows
-    client.command(f"DROP DATABASE {database}")
+    drop(client, database)
     assert [(row[0], row[1], row[2], row[3]) for row in whole] == [
         ("as recorded", 0, "seed", "{}"),
         ("max_min", 1, "max_min", '{"policy": "max_min"}'),

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
+from databases import drop
 
 from schemas import clickhouse as rendering
 from schemas.catalogue import EVENTS
@@ -32,7 +33,7 @@ def client(clickhouse: str) -> Iterator[Client]:
 def database(client: Client) -> Iterator[str]:
     name = f"schemas_{uuid.uuid4().hex[:8]}"
     yield name
-    client.command(f"DROP DATABASE IF EXISTS {name}")
+    drop(client, name)
 
 
 def make(client: Client, database: str) -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 import pytest
 from busy_market import TENANTS, busy
+from databases import drop
 from journal_world import of_kind
 from landed_world import land
 
@@ -37,7 +38,7 @@ def client(clickhouse, tmp_path_factory, world):
     client.database = database
     land(settings, [world], copies=2)
     yield client
-    client.command(f"DROP DATABASE {database}")
+    drop(client, database)
     client.close()
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 
 import pytest
+from databases import drop
 from journal_world import World, mark, of_kind, pool, profile, tick, usage
 from landed_world import land
 
@@ -51,7 +52,7 @@ def client(clickhouse, tmp_path_factory, world):
     client.database, client.settings = database, settings
     land(settings, [world], copies=2)
     yield client
-    client.command(f"DROP DATABASE {database}")
+    drop(client, database)
     client.close()
 
 

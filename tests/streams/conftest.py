@@ -16,6 +16,7 @@ from typing import Any
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
+from databases import drop
 
 from schemas.clickhouse import tables
 from streams.clickhouse import connect
@@ -170,7 +171,7 @@ def settings(clickhouse: str, tmp_path: Path) -> Iterator[Settings]:
     """A ClickHouse database of the test's own."""
     database = f"l{uuid.uuid4().hex[:10]}"
     yield Settings(clickhouse=clickhouse, clickhouse_database=database, home=tmp_path)
-    clickhouse_connect.get_client(dsn=clickhouse).command(f"DROP DATABASE IF EXISTS {database}")
+    drop(clickhouse_connect.get_client(dsn=clickhouse), database)
 
 
 @pytest.fixture

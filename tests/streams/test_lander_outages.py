@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from databases import drop
 from landing_world import CrashingTables, FakeBatch, ask, events, facts, land, lander
 
 from infra.embedded import EmbeddedClickHouse
@@ -175,7 +176,7 @@ def test_a_clickhouse_that_lost_rows_stops_the_sink(settings: Settings, client: 
         nonlocal calls
         calls += 1
         if calls == 6:
-            client.command(f"DROP DATABASE {settings.clickhouse_database}")
+            drop(client, settings.clickhouse_database)
 
     made.fault = fault  # type: ignore[method-assign]  # of this instance only
     store = ClickHouse(settings)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pool_world
 import pytest
 from busy_market import busy
+from databases import drop
 from journal_world import World, of_kind
 from landed_world import land
 from loop_world import boosted
@@ -54,7 +55,7 @@ def rows(worlds, clickhouse, tmp_path_factory):
     land(settings, list(worlds.values()))
     client = connect(settings)
     yield PeriodRows(client, name)
-    client.command(f"DROP DATABASE {name}")
+    drop(client, name)
 
 
 @pytest.mark.parametrize(

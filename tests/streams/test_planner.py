@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from databases import drop
 from journal_world import of_kind, refold, state_bytes
 from landed_world import land
 from planned_world import BEGIN_HOUR, HOURS, MOVER, NEWCOMER, PERIOD_S, TENANTS, Planned
@@ -51,7 +52,7 @@ def database(clickhouse: str, planned: Planned, tmp_path_factory: pytest.TempPat
     settings = Settings(clickhouse=clickhouse, clickhouse_database=f"p{uuid.uuid4().hex[:8]}", home=tmp_path_factory.mktemp("p"))
     land(settings, [planned], copies=2)
     yield settings
-    connect(settings).command(f"DROP DATABASE {settings.clickhouse_database}")
+    drop(connect(settings), settings.clickhouse_database)
 
 
 def test_hours_are_those_of_closed_periods_that_say_something(database: Settings, planned: Planned) -> None:

@@ -7,6 +7,7 @@ import uuid
 from random import Random
 
 import pytest
+from databases import drop
 
 from schemas.clickhouse import tables
 from schemas.clickhouse_rollups import LEVELS, rollups
@@ -32,7 +33,7 @@ def settings(clickhouse, tmp_path_factory):
     client = connect(settings)
     create_tables(client, settings.clickhouse_database, SLOW)
     yield settings
-    client.command(f"DROP DATABASE {settings.clickhouse_database}")
+    drop(client, settings.clickhouse_database)
     client.close()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from databases import drop
 
 from schemas.dead_letters import DeadLetter, Problem
 from schemas.facts import CommandRefused, MeterMarked, Reason, UsageUnrouted
@@ -77,7 +78,7 @@ class World:
             self.process.kill()
             self.process.wait()
         self._log.close()
-        self.client.command(f"DROP DATABASE IF EXISTS {self.settings.clickhouse_database}")
+        drop(self.client, self.settings.clickhouse_database)
 
     @property
     def client(self) -> Client:

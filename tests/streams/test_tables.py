@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
+from databases import drop
 
 from schemas.clickhouse import tables
 from schemas.clickhouse_setup import setup_statements
@@ -37,7 +38,7 @@ LATER = datetime(2026, 2, 1, tzinfo=UTC)
 def settings(clickhouse, tmp_path):
     settings = Settings(home=tmp_path, clickhouse=clickhouse, clickhouse_database=f"tables_{uuid.uuid4().hex[:8]}")
     yield settings
-    connect(settings).command(f"DROP DATABASE IF EXISTS {settings.clickhouse_database}")
+    drop(connect(settings), settings.clickhouse_database)
 
 
 @pytest.fixture
