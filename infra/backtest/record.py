@@ -14,6 +14,7 @@ from infra.backtest.folding import Outcome
 from schemas.backtests import BACKTESTS, Backtest, BacktestPeriods
 from schemas.model import Event
 from schemas.units import MILLION
+from schemas.upkeep import Upkeep
 from streams.landing import Landable
 from streams.standing import LandingTables
 from streams.tables import create_tables
@@ -28,6 +29,8 @@ class Place(NamedTuple):
     topic: str
     partition: int
     database: str
+    upkeep: Upkeep
+    """As for `create_tables`: another one than the system's would undo its settings."""
 
 
 def record(client: Client, place: Place, figures: Figures, outcomes: Sequence[Outcome], now_ms: int) -> str:
@@ -45,7 +48,7 @@ def record(client: Client, place: Place, figures: Figures, outcomes: Sequence[Ou
     Raises:
         ClickHouseError: it does not answer, or refuses us.
     """
-    create_tables(client, place.database)
+    create_tables(client, place.database, place.upkeep)
     identity = backtest_id(place, figures["pool"], outcomes)
     tables = LandingTables(place.database, place.topic, [model.TABLE.name for model in BACKTESTS if model.TABLE])
     rows: dict[str, list[Landable]] = {}

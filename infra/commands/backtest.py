@@ -96,7 +96,7 @@ def _journal(settings: Settings, pool: str | None) -> tuple[KafkaJournal, str]:
 def _record(settings: Settings, journal: KafkaJournal, found: Figures, outcomes: list[Outcome]) -> str:
     now_ms = int(time.time() * 1000)
     try:
-        place = Place(journal.topic, journal.partition, settings.clickhouse_database)
+        place = Place(journal.topic, journal.partition, settings.clickhouse_database, settings.upkeep)
         return record(connect(settings), place, found, outcomes, now_ms)
     except ClickHouseError as error:
         where = settings.shown("clickhouse") or settings.clickhouse_url
