@@ -96,6 +96,8 @@ def unknowns(outcomes: Sequence[Outcome]) -> list[str]:
     said.append(
         "The optimum knows all demand beforehand and takes elasticity for the worth of a token: it is an upper bound, not a goal."
     )
+    if any(name.startswith("rebalance") for outcome in outcomes for name in outcome.variant.settings):
+        said.append("Rebalancing carries out the planner's proposals as the journal holds them: where it was off, none was made.")
     return [*said, *(_more_refused(recorded, outcome) for outcome in outcomes[1:] if outcome.refusals != recorded.refusals)]
 
 

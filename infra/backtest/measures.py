@@ -21,9 +21,11 @@ from schemas.fact import Fact
 from schemas.facts import AllocationsClosed, CommandRefused, PeriodClosed, PeriodOpened
 from schemas.journal import AdmissionSums, LatencySums
 from schemas.ledgering import MONEY
+from schemas.planning import PLAN_COMMANDS
 from schemas.published import PoolCommand
 from schemas.units import MILLION
 
+PROPOSALS = frozenset(model.KIND for model in PLAN_COMMANDS)
 TAKEN = ("base", "elasticity", "allocated", "charge", "bought", "sold", "used")
 
 
@@ -74,7 +76,7 @@ class Tally:
     refused: dict[str, str] = field(default_factory=dict)
     """Versions of the pool that were refused, by the command's id, and why."""
     refusals: int = 0
-    """Operators' commands that were refused."""
+    """Operators' commands that were refused; the planner's are none."""
     budgets: dict[Window, Budget] = field(default_factory=dict)
     latencies: Latencies = field(default_factory=Latencies)
     policy: str = ""
@@ -118,7 +120,7 @@ class Tally:
             case PeriodClosed():
                 self._end(state.pools[self.pool], fact)
                 self._seen = {each for each in self._seen if each[2] > state.marks.get(each[:2], -1)}
-            case CommandRefused():
+            case CommandRefused() if fact.command not in PROPOSALS:
                 self.refusals += 1
                 if fact.command == PoolCommand.KIND:
                     self.refused[fact.command_id] = fact.detail

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from schemas.model import Event
 from schemas.published import Policy, PoolCommand
@@ -24,6 +24,10 @@ FIXED: Mapping[str, str] = MappingProxyType(
         "pool": "--pool says which is tried",
         "period_s": "the journal's periods are numbered by it",
         "burst": "only gateways act by it, and none is folded",
+        **dict.fromkeys(
+            ("rebalance.quantile", "rebalance.fewest", "rebalance.look_back_h"),
+            "only the planner acts by it, whose proposals stand in the journal",
+        ),
     }
 )
 """Fields of a pool that can't be set here, and why."""
@@ -31,12 +35,30 @@ FIXED: Mapping[str, str] = MappingProxyType(
 REPLICA = ("replicas", "replica_tokens_per_s", "replica_kv_blocks", "replica_concurrency")
 """Given together or not at all."""
 
-SETTINGS = tuple(name for name in PoolCommand.model_fields if name not in FIXED)
+
+def _fields(model: type[Event], group: str = "") -> Iterator[str]:
+    """Names of all fields; behind one that is a model of its own, those of its parts, as `sla.enabled`."""
+    for name, said in model.model_fields.items():
+        yield group + name
+        for kind in get_args(said.annotation):
+            if isinstance(kind, type) and issubclass(kind, Event):
+                yield from _fields(kind, f"{name}.")
+
+
+def _fixed(name: str) -> str | None:
+    """Why a field, or what it is a part of, can't be set here."""
+    return FIXED.get(name) or FIXED.get(name.partition(".")[0])
+
+
+SETTINGS = tuple(name for name in _fields(PoolCommand) if _fixed(name) is None)
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Settings that hold in place of the recorded ones, as they were written: JSON values by the name of a pool's field."""
+    """Settings that hold in place of the recorded ones, as they were written: JSON values by the name of a pool's field.
+
+    A part of one (`sla.enabled`) leaves its other parts as recorded.
+    """
 
     name: str = RECORDED
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -50,7 +72,7 @@ class Variant:
         if not self.settings or not isinstance(record, PoolCommand) or record.pool != pool:
             return record
         try:
-            return validated(PoolCommand, {**record.model_dump(mode="json"), **self.settings})
+            return validated(PoolCommand, _with(record.model_dump(mode="json"), self.settings))
         except InvalidEvent as wrong:
             raise BadInput(f"{self.name}: pool {pool!r}, version {record.id!r}, can't have it: {wrong}") from wrong
 
@@ -82,6 +104,15 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _with(fields: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A pool's fields, with these in place of theirs."""
+    changed = dict(fields)
+    for name, value in settings.items():
+        whole, dot, part = name.partition(".")
+        changed[whole] = {**(changed.get(whole) or {}), part: value} if dot else value
+    return changed
+
+
 def _known(policy: str) -> str:
     if policy not in set(Policy):
         raise BadInput(f"--policy {policy}: known are {', '.join(Policy)}")
@@ -94,15 +125,22 @@ def _settings(text: str) -> dict[str, Any]:
         name, equals, value = (part.strip() for part in each.partition("="))
         if not equals or not name or not value:
             raise BadInput(f"--set {text}: name=value is expected, or several with commas")
-        if name in FIXED:
-            raise BadInput(f"--set {name}: can't be set here: {FIXED[name]}")
+        if why := _fixed(name):
+            raise BadInput(f"--set {name}: can't be set here: {why}")
         if name not in SETTINGS:
-            raise BadInput(f"--set {name}: no setting of a pool; known are {', '.join(SETTINGS)}")
-        if name in settings:
+            raise BadInput(f"--set {name}: no setting of a pool; known are {', '.join(_near(name))}")
+        if any(before == name or before.startswith(f"{name}.") for before in settings):
             raise BadInput(f"--set {text}: {name} stands twice")
         settings[name] = _known(value) if name == "policy" else _value(value)
     _check(text, settings)
     return settings
+
+
+def _near(name: str) -> list[str]:
+    """The settings that a wrong name can have meant: the parts of what it is a part of, else all."""
+    whole, dot, _ = name.partition(".")
+    parts = [known for known in SETTINGS if dot and known.startswith(f"{whole}.")]
+    return parts or list(SETTINGS)
 
 
 def _value(text: str) -> Any:
@@ -118,6 +156,6 @@ def _check(text: str, settings: Mapping[str, Any]) -> None:
     """Each value by itself; whether they suit the pool is seen when its versions are read."""
     shared = dict.fromkeys(REPLICA, 1) if any(name in settings and settings[name] is not None for name in REPLICA) else {}
     try:
-        validated(PoolCommand, {"id": "-", "pool": "-", "capacity": 0, **shared, **settings})
+        validated(PoolCommand, _with({"id": "-", "pool": "-", "capacity": 0, **shared}, settings))
     except InvalidEvent as wrong:
         raise BadInput(f"--set {text}: {wrong}") from wrong

@@ -39,7 +39,8 @@ def backtest(
         list[str] | None,
         typer.Option(
             "--set",
-            help="name=value of the pool, as in its command; several with commas hold together. Repeat it for more.",
+            help="name=value of the pool, as in its command, or of a part: sla.enabled=false; several with commas hold together. "
+            "Repeat it for more.",
         ),
     ] = None,
     pool: Annotated[str | None, typer.Option(help="Id of the pool. Default: the only one that the journal defines.")] = None,

@@ -27,6 +27,7 @@ from processors.histogram import bucket_of
 from processors.state import PartitionState
 from schemas.facts import AllocationsClosed, PeriodClosed
 from schemas.journal import AdmissionSums, LatencySums
+from schemas.planning import RebalanceCommand
 from streams.codecs import decode, encode
 from streams.errors import BadInput
 
@@ -63,16 +64,22 @@ def latencies(tick: int, of: dict[str, dict[int, int]], partition: int = 0) -> L
     )
 
 
-def a_world(periods: int = 4) -> World:
-    """Of 100 tokens a period: a asks for 70 and values them, b for 60, c has a budget. Periods are two ticks."""
+def a_world(periods: int = 4, **terms: object) -> World:
+    """Of 100 tokens a period: a asks for 70 and values them, b for 60, c has a budget. Periods are two ticks.
+
+    The planner has found that c needs less than its base, and d more.
+    """
     world = World()
-    world.take(pool(capacity=100, base_price=1, reserve_price=2))
+    world.take(pool(capacity=100, base_price=1, reserve_price=2, **terms))
     world.take(profile("1", "a", base=20, elasticity="3", sla_ms=100), profile("2", "b", base=10, elasticity="1.5"))
     world.take(profile("3", "c", base=10, elasticity="2", budget=(60, 6)))
     world.take(profile("4", "d", base=5, elasticity="0", sla_ms=100))  # who never asks for more than its base
     for number in range(2, 2 * periods + 4):
         took = latencies(number, {"a": {50: 3, 200: 1}, "b": {900: 5}, "d": {50: 1}})
         world.take(usage(number, {"a": 35, "b": 30, "c": 20, "d": 2}), took)
+        if number == 4:
+            needs = {"tenant": ["c", "d"], "need": [2, 40]}
+            world.take(RebalanceCommand(id="r", pool="llm", as_of=world.state.now_ms, look_back_s=3600, **needs))
         world.run(number, number)
     return world
 
@@ -103,6 +110,28 @@ def test_settings_that_are_the_recorded_ones_change_nothing_and_others_do() -> N
     assert recorded.digest == same.digest != other.digest
     found = figures([recorded, same, other], "llm")["variants"]
     assert [each["same_as_recorded"] for each in found] == [True, True, False]
+
+
+SAID: list[tuple[str, dict[str, object]]] = [
+    ("sla.enabled=true,sla.window=1,sla.breaches=1,sla.min_requests=1", {"sla": {"window": 1, "breaches": 1, "min_requests": 1}}),
+    ("rebalance.enabled=true,rebalance.step=0.5", {"rebalance": {"step": "0.5"}}),
+    ("rebalance=null,rebalance.smallest=3", {"rebalance": {"smallest": 3}}),
+    ("forecaster=mixture,debt_gain=2,sla=null", {"forecaster": "mixture", "debt_gain": 2, "sla": None}),
+]
+
+
+@pytest.mark.parametrize(("text", "terms"), SAID, ids=[text for text, _ in SAID])
+def test_a_variant_folds_as_a_journal_whose_pool_says_so(text: str, terms: dict[str, object]) -> None:
+    """And taken back it folds as recorded; what is a part of a setting leaves its other parts as they were."""
+    plain, said = a_world(), a_world(**terms)
+    tried, recorded = folded(plain, variant(text)), folded(plain, Variant())
+    assert tried.digest == folded(said, Variant()).digest != recorded.digest
+    back = {"forecaster": "last_value", "debt_gain": 10} if "forecaster" in terms else {f"{next(iter(terms))}.enabled": False}
+    off = folded(said, Variant("off", {**back, "sla.enabled": False}))
+    assert off.digest == recorded.digest
+    # A proposal that a switched off loop refuses is the planner's: no operator's command fell.
+    assert off.refusals == tried.refusals == 0
+    assert ("proposals" in " ".join(figures([recorded, tried], "llm")["cannot_know"])) == ("rebalance" in text)
 
 
 def test_measures_are_those_of_the_recorded_rows_added_up_by_hand() -> None:
@@ -304,7 +333,16 @@ def test_settings_that_a_version_of_the_pool_cannot_have_are_refused() -> None:
         ([], ["policy=best"], "known are seed"),
         ([], ["capacity"], "name=value is expected"),
         ([], ["capacity="], "name=value is expected"),
-        ([], ["colour=red"], "--set colour: no setting of a pool; known are capacity, policy"),
+        ([], ["colour=red"], "--set colour: no setting of a pool; known are capacity, policy.* sla, sla.enabled,.* rebalance.step"),
+        ([], ["sla.colour=red"], "--set sla.colour: no setting of a pool; known are sla.enabled, sla.quantile,.* sla.longest$"),
+        ([], ["sla.enabled.x=1"], "--set sla.enabled.x: no setting of a pool; known are sla.enabled"),
+        ([], ["sla.quantile=2"], "--set sla.quantile=2: sla.quantile: .* more than 1"),
+        ([], ["sla.window=1.5"], "--set sla.window=1.5: sla.window: .* valid integer"),
+        ([], ["sla.enabled=maybe"], "sla.enabled: .* valid boolean"),
+        ([], ["sla.step=0.2,sla=null"], "sla stands twice"),
+        ([], ["rebalance=on"], "rebalance: .*dictionary"),
+        ([], ["rebalance.look_back_h=24"], "proposals stand in the journal"),
+        ([], ["burst.fill=1"], "only gateways act by it"),
         ([], ["period_s=5"], "periods are numbered by it"),
         ([], ["capacity=-1"], "capacity: .* greater than or equal to 0"),
         ([], ["capacity=many"], "capacity: .* valid integer"),
