@@ -57,8 +57,17 @@ class TableDDL:
     """The replacing table under the view, which the sink inserts into."""
     columns: tuple[Column, ...]
     """What an insert gives, in the table's order; the landing columns stand last."""
-    statements: tuple[str, ...]
+    create: str
+    """Makes the table that is inserted into."""
+    extend: str
+    """Adds what that table lacks, an older release having made it."""
+    view: str
     model: type[Event] | None
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """All that make or extend it, in order."""
+        return self.create, self.extend, self.view
 
     @property
     def sql(self) -> str:
@@ -201,8 +210,7 @@ def _replacing_table(database: str, held: tuple[Column, ...], table: Table, mode
         extra=(version, *(index.format("") for index in indexes)),
     )
     view = create_view(public, held, table.comment, _select_final(held, physical))
-    statements = (create, _extend(physical, held, indexes), view)
-    return TableDDL(table.name, landed, held, statements, model)
+    return TableDDL(table.name, landed, held, create, _extend(physical, held, indexes), view, model)
 
 
 _JOURNAL_INDEX = "INDEX{} `journal` `journal_offset` TYPE minmax GRANULARITY 1"
@@ -224,6 +232,8 @@ def _event_table(database: str, model: type[Event], table: Table) -> TableDDL:
     return _replacing_table(database, (*columns(model), *LANDING_COLUMNS), table, model)
 
 
+LANDED_THROUGH = "landed_through"
+LANDED_THROUGH_COMMENT = "how far the sink is: every landed batch; query landed instead"
 JOURNAL = Table("journal", "one journal record", ("pool", "partition", "offset"), Landing.OFFSET)
 
 
@@ -233,12 +243,12 @@ def _journal_table(database: str) -> TableDDL:
 
 def _landed_table(database: str) -> TableDDL:
     """How far each partition has landed. The sink inserts a row with each batch; the view shows the furthest of each partition."""
-    physical = f"`{database}`.`landed_through`"
+    physical = f"`{database}`.`{LANDED_THROUGH}`"
     body = ",\n    ".join(map(column_definition, LANDED_COLUMNS))
     # Not partitioned: a row for each topic partition is all that is left after a merge.
     create = (
         f"CREATE TABLE IF NOT EXISTS {physical}\n(\n    {body}\n)\nENGINE = ReplacingMergeTree(`through`)\n"
-        f"ORDER BY (`topic`, `partition`)\nCOMMENT 'how far the sink is: every landed batch; query landed instead'"
+        f"ORDER BY (`topic`, `partition`)\nCOMMENT {quoted(LANDED_THROUGH_COMMENT)}"
     )
     view = create_view(
         f"`{database}`.`landed`",
@@ -246,8 +256,7 @@ def _landed_table(database: str) -> TableDDL:
         "how far each topic partition has landed",
         _select_final(LANDED_COLUMNS, physical),
     )
-    statements = (create, _extend(physical, LANDED_COLUMNS), view)
-    return TableDDL("landed", "landed_through", LANDED_COLUMNS, statements, None)
+    return TableDDL("landed", LANDED_THROUGH, LANDED_COLUMNS, create, _extend(physical, LANDED_COLUMNS), view, None)
 
 
 def tables(database: str) -> list[TableDDL]:

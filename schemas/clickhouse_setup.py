@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
+from hashlib import blake2b
 
-from schemas.clickhouse import tables
+from schemas.clickhouse import LANDED_THROUGH_COMMENT, tables
 from schemas.clickhouse_forecasts import FORECAST_VIEWS
 from schemas.clickhouse_questions import QUESTIONS
 from schemas.clickhouse_rollups import rollups
@@ -48,13 +50,34 @@ def _expires(moment: str, age_s: int | None) -> str | None:
     return None if age_s is None else f"{moment} + toIntervalSecond({age_s})"
 
 
-def setup_statements(database: str, upkeep: Upkeep | None = None) -> list[str]:
-    """Everything that makes or extends the database, in order; changes nothing when run again."""
+def setup_statements(database: str, upkeep: Upkeep | None = None, there: Container[str] | None = None) -> list[str]:
+    """Everything that makes or extends the database, in order; changes nothing when run again.
+
+    Args:
+        database: its name.
+        upkeep: what ClickHouse does by itself.
+        there: names of the tables that are there: only these are extended. None: any may be.
+    """
     rolled = rollups(database, upkeep)
+    made = tables(database)
+    extended = {table.insert_into for table in made if there is None or table.insert_into in there}
     return [
         f"CREATE DATABASE IF NOT EXISTS `{database}`",
-        *(sql for table in tables(database) for sql in table.statements),
+        *(sql for table in made for sql in table.statements if sql != table.extend or table.insert_into in extended),
         *(sql for rollup in rolled for sql in rollup.statements),
         *(view.sql for view in every_view(database)),
         *(rollup.refresh_sql for rollup in rolled),
     ]
+
+
+def setup_names(database: str) -> set[str]:
+    """Names of all tables, views and refreshes that there are when everything was run."""
+    of_tables = {name for table in tables(database) for name in (table.name, table.insert_into)}
+    of_rollups = {name for rollup in rollups(database) for name in (rollup.name, rollup.insert_into, rollup.refresh)}
+    return of_tables | of_rollups | {view.name for view in every_view(database)}
+
+
+def setup_stamp(database: str, upkeep: Upkeep) -> str:
+    """The comment that LANDED_THROUGH bears once everything was run: another one where a statement or a time is another one."""
+    said = "\n".join([*setup_statements(database, upkeep), *map(repr, retention(upkeep))])
+    return f"{LANDED_THROUGH_COMMENT}; set up as {blake2b(said.encode(), digest_size=8).hexdigest()}"

@@ -63,10 +63,13 @@ class LandingTables:
         return standings
 
     def restore(self, client: Client, partitions: Iterable[int]) -> dict[int, Standing]:
-        """As `read`, after ClickHouse was away: it may have come back without the tables.
+        """As `read`, after ClickHouse was away: it may have come back without the tables, or some of them.
+
+        All landers of a sink ask, one after the other, in the client's thread: the first makes what is missing, the others find it.
 
         Raises:
             ClickHouseError: no answer.
+            UserError: as for `create_tables`.
         """
         create_tables(client, self._database, self._upkeep)
         return self.read(client, partitions)

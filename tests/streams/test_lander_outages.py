@@ -17,6 +17,7 @@ from databases import drop
 from landing_world import CrashingTables, FakeBatch, ask, events, facts, land, lander
 
 from infra.embedded import EmbeddedClickHouse
+from streams import tables
 from streams.clickhouse import ClickHouse, connect, native_block, send_block
 from streams.lander import ForgottenRowsError
 from streams.landing import Landable
@@ -130,10 +131,14 @@ def test_one_try_of_an_insert_is_one_request(settings: Settings, client: Client,
     assert proxy.seen == 1
 
 
-def test_clickhouse_killed_amid_landing_and_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_clickhouse_killed_amid_landing_and_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with EmbeddedClickHouse(tmp_path / "clickhouse") as server:
         settings = Settings(clickhouse=server.url, clickhouse_database="killed", home=tmp_path)
         create_tables(connect(settings), "killed")
+        # It comes back with its tables, so none is made again.
+        monkeypatch.setattr(tables, "setup_statements", lambda *_: pytest.fail("tables are made that are there"))
         made = CrashingTables("killed", "topic", ["refusals", "unrouted_usage"])
         rng = random.Random(5)
         log = facts(rng, 300)

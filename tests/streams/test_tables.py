@@ -1,4 +1,4 @@
-"""Tables that an older release made are brought up to date in a real ClickHouse."""
+"""Our tables in a real ClickHouse: made where something is missing, and those of an older release brought up to date."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from databases import drop
 
 from schemas.clickhouse import tables
 from schemas.clickhouse_setup import setup_statements
+from schemas.upkeep import Upkeep
 from streams.clickhouse import connect
 from streams.errors import UserError
 from streams.settings import Settings
+from streams.standing import LandingTables
 from streams.tables import create_tables
 
 LEDGER_V1 = """CREATE TABLE {db}.ledger_landed
@@ -112,3 +114,77 @@ def test_a_column_of_another_type_is_told(settings, client):
     client.command("ALTER TABLE trades_landed MODIFY COLUMN price Int32", settings={"mutations_sync": 2})
     with pytest.raises(UserError, match=r"trades_landed\.price is Int32, needed is Int64"):
         create_tables(client, settings.clickhouse_database)
+
+
+class Watched:
+    """A client whose statements are counted; the way to ClickHouse breaks before statement `breaks_at`."""
+
+    def __init__(self, client):
+        self.query, self._command = client.query, client.command
+        self.statements, self.breaks_at = 0, None
+
+    def command(self, sql):
+        self.statements += 1
+        if self.statements == self.breaks_at:
+            raise ConnectionError("away")
+        self._command(sql)
+
+    def wants_statements(self, database, upkeep=None):
+        """Whether `create_tables` would change anything; nothing is changed."""
+        before, self.breaks_at = self.statements, self.statements + 1
+        try:
+            create_tables(self, database, upkeep)
+        except ConnectionError:
+            return True
+        finally:
+            self.statements, self.breaks_at = before, None
+        return False
+
+
+def renamed(name):
+    return f"RENAME TABLE {name} TO elsewhere", f"RENAME TABLE elsewhere TO {name}"
+
+
+FAULTS = {
+    "table": renamed("trades_landed"),
+    "view": renamed("open_orders"),
+    "refresh": renamed("usage_by_hour_refresh"),
+    "column": (
+        "ALTER TABLE trades_landed RENAME COLUMN price TO elsewhere",
+        "ALTER TABLE trades_landed RENAME COLUMN elsewhere TO price",
+    ),
+}
+
+
+def test_what_is_missing_is_made_again_and_what_is_there_costs_no_statement(settings, client):
+    database = settings.clickhouse_database
+    topics = [LandingTables(database, f"topic-{n}", ["usage_events"]) for n in range(6)]
+    watched = Watched(connect(settings))
+    # A store that came back empty, and away again while the first of a sink's landers makes the tables anew.
+    client.command(f"DROP DATABASE {database}")
+    watched.breaks_at = 40
+    with pytest.raises(ConnectionError):
+        topics[0].restore(watched, [0])
+    watched.breaks_at, watched.statements = None, 0
+    assert topics[0].restore(watched, [0])[0].through == -1
+    # Every statement, and the stamp; only tables that had been made before it broke are extended.
+    none_there, all_there = (len(setup_statements(database, None, there)) + 1 for there in ((), None))
+    assert none_there < watched.statements < all_there - len(tables(database)) // 3
+    watched.statements = 0
+    assert {topic.restore(watched, [0])[0].through for topic in topics[1:]} == {-1}
+    assert watched.statements == 0
+
+    # A store that is back with its tables, or without some of them.
+    assert not watched.wants_statements(database)
+    assert watched.wants_statements(database, Upkeep(rollup_every_s=77))
+    assert watched.wants_statements(database, Upkeep(events_s=86_400))
+    for fault, (sql, back) in FAULTS.items():
+        client.command(sql)
+        assert watched.wants_statements(database), fault
+        client.command(back)
+    # Another release, or one with other settings, that came no further than its first statement.
+    assert not watched.wants_statements(database)
+    watched.breaks_at = watched.statements + 2
+    with pytest.raises(ConnectionError):
+        create_tables(watched, database, Upkeep(rollup_every_s=77))
+    assert watched.wants_statements(database)
