@@ -81,7 +81,8 @@ def _layout() -> Component:
             dcc.Store(id="delivery"),
             header,
             html.Div(id="banner", role="alert"),
-            *(html.Main(_body(page), id=_id("page", page.path)) for page in PAGES),
+            # All are hidden until the address says which is shown.
+            *(html.Main(_body(page), id=_id("page", page.path), className="hidden") for page in PAGES),
             dcc.Interval(id="refresh", interval=REFRESH_MS),
         ]
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import accumulate
+from textwrap import wrap
 from typing import Any, ClassVar
 
 from dashboards.store import Row
@@ -26,6 +27,8 @@ TICKS = [
 ]
 """Labels of times by the milliseconds between two: what is below the line stands only where it changes."""
 FEW = 6
+NARROW = 54
+"""Characters of a line of text in half the page's width."""
 NO_PERIOD = "No closed period to show yet"
 
 
@@ -291,6 +294,6 @@ def figure_of(traces: list[dict[str, Any]], y_axis: dict[str, Any], nothing: str
         layout |= {
             "xaxis": {"visible": False},
             "yaxis": {"visible": False},
-            "annotations": [{"text": nothing, "showarrow": False, "font": {"size": 16, "color": QUIET}}],
+            "annotations": [{"text": "<br>".join(wrap(nothing, NARROW)), "showarrow": False, "font": {"size": 16, "color": QUIET}}],
         }
     return {"data": traces, "layout": layout}

@@ -63,6 +63,8 @@ class Temper:
         budget_periods: its budget, in periods of its mean demand at the surplus price; None: no cap.
         sells: whether a bot of its sells what it will not use.
         buys: whether a bot of its buys what it will lack.
+        sla_ms: the largest latency that it accepts; None: it has no SLA.
+        weight: as an operator writes it; tenants of less of it pay for its boosts.
     """
 
     habit: str
@@ -71,6 +73,8 @@ class Temper:
     budget_periods: float | None
     sells: bool = False
     buys: bool = False
+    sla_ms: int | None = None
+    weight: str = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +112,24 @@ _HABITS = (
     Temper("steady", 0.8, "0.75", 400, sells=True),
     Temper("idle", 0.0, "1", None, sells=True),
     Temper("bursty", 0.5, "2", 300, sells=True, buys=True),
-    Temper("steady", 0.5, "1.25", None),
+    Temper("surging", 1.0, "0", None, sla_ms=8_000, weight="2"),
     Temper("bursty", 0.4, "1.8", 300, sells=True, buys=True),
 )
 _NAMES = ("acme", "borealis", "cobalt", "dynamo", "ember", "fjord", "glacier", "harbor", "indigo", "juniper")
-_PULL = {"steady": 1.0, "bursty": 1.2, "idle": 0.0, "over budget": 2.0}
+_PULL = {"steady": 1.0, "bursty": 1.2, "idle": 0.0, "over budget": 2.0, "surging": 1.0}
 """A tenant's requests relative to a steady one's."""
 
 BURST_EVERY_S, BURST_S, QUIET_RATE, BURST_RATE = 20.0, 6.0, 0.4, 2.4
 """A bursty tenant's rate is 0.4 of its mean and for 6 s in every 20 s 2.4 of it: 0.7·0.4 + 0.3·2.4 = 1."""
 
+SURGE_FROM, SURGE_TO, CALM_RATE, SURGE_RATE = 0.1, 0.4, 0.7, 1.7
+"""A surging tenant's rate is 1.7 of its mean for three tenths of the time, once, and 0.7 of it else: 0.3·1.7 + 0.7·0.7 = 1. It does
+not bid for surplus. It has a base of its mean demand, and an SLA above the 5 s of which nine in ten of its requests stay below when
+they are served at once."""
+
 
 def synthetic(seed: int, seconds: float, tenants: int, rate: float) -> Workload:
-    """Steady, bursty, idle and overspending tenants with Poisson arrivals and log-normal sizes.
+    """Steady, bursty, surging, idle and overspending tenants with Poisson arrivals and log-normal sizes.
 
     Args:
         seed: the same seed gives the same requests.
@@ -144,18 +153,28 @@ def synthetic(seed: int, seconds: float, tenants: int, rate: float) -> Workload:
 
 def _arrivals(rng: random.Random, tenant: str, temper: Temper, mean_rate: float, seconds: float) -> Iterator[Request]:
     """Thinning: candidates at the highest rate, kept with the chance that the rate at their time has of it."""
-    bursty = temper.habit == "bursty"
-    peak = BURST_RATE if bursty else 1.0
+    peak = {"bursty": BURST_RATE, "surging": SURGE_RATE}.get(temper.habit, 1.0)
     phase = rng.uniform(0, BURST_EVERY_S)
     at = rng.expovariate(mean_rate * peak)
     while at < seconds:
-        bursting = (at + phase) % BURST_EVERY_S < BURST_S
-        if not bursty or bursting or rng.random() < QUIET_RATE / BURST_RATE:
+        chance = _rate(temper.habit, at, phase, seconds) / peak
+        if chance == 1 or rng.random() < chance:
             asked = min(32_000, 1 + int(rng.lognormvariate(6.2, 0.9)))
             cached = int(asked * rng.choice((0.0, 0.0, 0.5, 0.8)))
             answered = min(4_000, 1 + int(rng.lognormvariate(5.0, 0.8)))
             yield Request(int(at * 1000), tenant, asked, cached, answered)
         at += rng.expovariate(mean_rate * peak)
+
+
+def _rate(habit: str, at: float, phase: float, seconds: float) -> float:
+    """Of a tenant at a time, relative to its mean."""
+    match habit:
+        case "bursty":
+            return BURST_RATE if (at + phase) % BURST_EVERY_S < BURST_S else QUIET_RATE
+        case "surging":
+            return SURGE_RATE if SURGE_FROM <= at / seconds < SURGE_TO else CALM_RATE
+        case _:
+            return 1.0
 
 
 def trace(path: Path, *, speed: float | None, seconds: float, tenants: int, rate: float) -> Workload:

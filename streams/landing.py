@@ -212,6 +212,6 @@ def _spread(items: Sequence[Landable], place: int, column: Column, counts: Seque
 
 
 def _stored(column: Column, values: Sequence[Any]) -> Sequence[Any]:
-    if column.clickhouse_type.startswith("Decimal"):
-        return [Decimal(value).scaleb(-6) for value in values]
+    if column.clickhouse_type.removeprefix("Nullable(").startswith("Decimal"):
+        return [None if value is None else Decimal(value).scaleb(-6) for value in values]
     return values

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 
+from infra.demo.backlog import Backlog
 from infra.workloads import TPOT_MS, Request, Workload
 from schemas.published import LatencyEvent, UsageEvent
 from streams.client import Delivered, LatencyPublisher, UsagePublisher
@@ -19,12 +20,14 @@ class Feed:
         source: names this run in every event.
         tokens: published so far, by tenant.
         requests: published so far.
+        backlog: what requests of tenants that have an SLA wait for.
     """
 
     def __init__(self, settings: Settings, workload: Workload, pool: str, source: str) -> None:
         self.source = source
         self.tokens: Counter[str] = Counter()
         self.requests = 0
+        self.backlog = Backlog(tenant for tenant, temper in workload.tempers.items() if temper.sla_ms is not None)
         self._workload = workload
         self._pool = pool
         self._usage = UsagePublisher(settings)
@@ -74,6 +77,7 @@ class Feed:
 
     def _publish(self, request: Request, time_ms: int) -> None:
         event_id = f"{self.source}-{self.requests}"
+        waits_ms = self.backlog.wait_ms(request)
         self._usage.publish(
             UsageEvent(
                 time=time_ms,
@@ -93,8 +97,8 @@ class Feed:
                 id=event_id,
                 tenant=request.tenant,
                 pool=self._pool,
-                latency_ms=request.latency_ms,
-                ttft_ms=request.ttft_ms,
+                latency_ms=waits_ms + request.latency_ms,
+                ttft_ms=waits_ms + request.ttft_ms,
                 tpot_ms=TPOT_MS,
                 request_id=event_id,
                 status="ok",

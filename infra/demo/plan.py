@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from infra.demo.traders import Trader, traders
 from infra.workloads import Temper, Workload
+from schemas.loops import SlaLoop
 from schemas.published import Budget, Policy, PoolCommand, ProfileCommand
 
 HEADROOM = 1.1
@@ -17,6 +18,9 @@ they buy it."""
 BASE_PRICE, RESERVE_PRICE = 1_000, 1_500
 """Nanocredits per token: a thousandth and one and a half thousandths of a credit for 1,000 tokens."""
 BUDGET_WINDOW_S = 3_600
+SLA_LOOP = SlaLoop(quantile="0.9", window=3, breaches=2, step="0.4", bound="0.8", patience=2, hold=1, decay="0.5")
+"""Quick and in large steps, so that a minute shows it all: after two periods above its SLA a tenant gets two fifths of its base,
+and as much after two others; in each calm period half of that goes back, and at least half a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ def plan(workload: Workload, *, pool: str, run: str, period_s: int, policy: Poli
             tenant=tenant,
             base=_round(temper.base_share * means[tenant]) if means[tenant] else idle_base,
             elasticity=temper.elasticity,
+            sla_ms=temper.sla_ms,
+            weight=temper.weight,
             budget=_budget(temper, means[tenant]),
         )
         for tenant, temper in workload.tempers.items()
@@ -62,6 +68,7 @@ def plan(workload: Workload, *, pool: str, run: str, period_s: int, policy: Poli
         base_price=BASE_PRICE,
         reserve_price=RESERVE_PRICE,
         offer_unsold=True,
+        sla=SLA_LOOP,
     )
     return Plan(terms, profiles, workload.tempers, traders(workload.tempers, means, pool=pool, run=run, capacity=terms.capacity))
 

@@ -138,6 +138,8 @@ def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
         [_Published(store, published, dict(feed.tokens)), _Published(play.store, requests, dict(play.gateway.tokens))], console
     )
     _sum_up_trading(settings, store, wanted, console)
+    if (boosts := store.boosts()).tenants:
+        console.print(view.sla(boosts), markup=False, highlight=False, soft_wrap=True)
     agreed = _sum_up_token_pool(play, console)
     proved = _prove(settings, (pool, play.pool), console)
     _tell_more(settings, store, wanted.traders, keys, keep=choices.keep, console=console)
@@ -222,6 +224,16 @@ class _Watched:
         """Periods that closed and landed since."""
         return self.store.periods(known[-1].period if known else -1)
 
+    def look(self) -> dict[str, Any] | None:
+        """The pool as it is now; by what it allocates the backend serves who has an SLA."""
+        pool = self.engine.pool(self.wanted.pool.pool)
+        if pool is not None:
+            backlog = self.feed.backlog
+            for row in pool["tenants"]:
+                if row["tenant"] in backlog.tenants:
+                    backlog.serve(row["tenant"], row["allocated"] / pool["period_s"])
+        return pool
+
     def told(self) -> str:
         """How far everything is."""
         return (
@@ -238,9 +250,9 @@ def _watch(watched: _Watched, console: Console) -> None:
             turned = watched.play.turn()
             new = watched.new_periods(periods)
             periods += new
+            pool = watched.look()
             if console.is_terminal:
                 watched.landed = watched.store.landed()
-                pool = watched.engine.pool(watched.wanted.pool.pool)
                 watched.volume = watched.store.volume()
                 token_pool = pool_view.line(watched.play.gateway, watched.play.act)
                 told = (market_view.line(watched.volume), watched.told(), token_pool)
@@ -313,6 +325,9 @@ def _tell_more(
     lines = [f"export {_environment(settings)}", f"{bourse} up     # {again}", f'{bourse} sql "{EXAMPLE_QUERY}"']
     if example := store.example():
         lines.append(f"{bourse} explain {store.pool} {example[0]} {example[1]}     # why it got what it got")
+    lines.append(
+        f"{bourse} backtest --pool {store.pool} --policy max_min --record     # another policy; the page /policies shows it"
+    )
     if traders:
         tenant = traders[0].tenant
         order = f"{bourse} order sell {store.pool} +5 1000 --price 1500 --tenant {tenant} --key {_shown(keys / tenant)}.pem"

@@ -113,6 +113,29 @@ class Entitlement:
         return self.own + sum(self.pool)
 
 
+@dataclass(frozen=True, slots=True)
+class Boosts:
+    """What the SLA loop did.
+
+    Attributes:
+        tenants: that have an SLA.
+        periods: of tenants with an SLA, in which they made requests.
+        exceeded: of these, those in which the latency exceeded it.
+        most: tokens of all boosts in the period that had most.
+        boosted: periods that had any.
+        payers: tenants that lent some.
+        left: tokens of all boosts as of the last period.
+    """
+
+    tenants: int
+    periods: int
+    exceeded: int
+    most: int
+    boosted: int
+    payers: int
+    left: int
+
+
 TOPICS = {"usage": "usage", "latency": "latency", "admission": "admissions"}
 """Of the kinds of events whose tables are `<kind>_events`."""
 
@@ -250,6 +273,17 @@ class DemoStore:
             for tenant, tier, admitted, own, tokens, blocks, slots, stopped, *debts in rows
         ]
         return sorted(found, key=lambda each: (list(Tier).index(Tier(each.tier)), each.tenant))
+
+    def boosts(self) -> Boosts:
+        """Whose SLA was exceeded, and who paid for it."""
+        rows = self._query(
+            "SELECT uniqExactArray(promised), sum(judged), sum(above), max(given), countIf(given > 0), uniqExactArray(lent),"
+            " argMax(given, period) FROM (SELECT period, groupArrayIf(tenant, sla_ms IS NOT NULL) AS promised,"
+            " countIf(sla_ms IS NOT NULL AND latency_ms IS NOT NULL) AS judged, countIf(latency_ms > sla_ms) AS above,"
+            " toInt64(sum(boost)) AS given, groupArrayIf(tenant, paid > 0) AS lent"
+            " FROM sla_periods WHERE pool = {pool:String} GROUP BY period)"
+        )
+        return Boosts(*rows[0])
 
     def partition(self) -> int:
         """Of the journal, in which the pool is."""

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from infra.demo.store import Arrival, Period, TenantSums
+from infra.demo.store import Arrival, Boosts, Period, TenantSums
 from infra.workloads import Temper
 
 SHOWN_TENANTS = 20
@@ -99,6 +99,18 @@ def line(period: Period) -> str:
     return (
         f"period {period.period} ({period.start} UTC): utilisation {period.utilisation:.0%}, used {period.used:,}, "
         f"allocated {period.allocated:,} of {period.capacity:,} tokens, surplus at {period.price:,} nanocredits, {traded}"
+    )
+
+
+def sla(found: Boosts) -> str:
+    """What the SLA loop did, in one line."""
+    tenants = f"{found.tenants:,} tenant{'s' if found.tenants > 1 else ''} with an SLA"
+    held = f"SLA loop: {tenants}, exceeded in {found.exceeded:,} of {found.periods:,} periods"
+    if not found.most:
+        return f"{held}; no base was moved"
+    return (
+        f"{held}; boosts of up to {found.most:,} tokens in {found.boosted:,} periods, lent by {found.payers:,} tenants; "
+        f"{found.left:,} still lent at the end"
     )
 
 

@@ -31,6 +31,13 @@ EMPTY = """[...document.querySelectorAll('main:not(.hidden) .panel')].filter(pan
 CUT_OFF = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
+CUT_TEXTS = """[...document.querySelectorAll('main:not(.hidden) .annotation-text')].filter(text => {
+    const [own, chart] = [text, text.closest('.js-plotly-plot')].map(each => each.getBoundingClientRect())
+    return own.left < chart.left || own.right > chart.right
+}).map(text => text.textContent)"""
+"""Texts in place of charts that are wider than these."""
+
+
 class SilentHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """A browser's requests are no news."""
@@ -75,7 +82,7 @@ def test_a_page_without_data_says_so(bare: Settings, tab: Tab) -> None:
     with served(bare, tab) as url:
         tab.open(url + "/policies")
         tab.until("document.querySelector('main:not(.hidden) td.nothing')?.textContent.includes('bourse backtest')")
-        tab.until("document.querySelector('main:not(.hidden) .annotation-text')")
+        tab.until(f"document.querySelector('main:not(.hidden) .annotation-text') && ({CUT_TEXTS}).length === 0")
 
 
 def test_a_tenant_is_chosen(seeded: Settings, tab: Tab) -> None:

@@ -48,6 +48,10 @@ def test_synthetic_tenants_behave_as_they_are_called() -> None:
             assert mean == 0
         elif temper.habit == "bursty":
             assert max(counts) > 1.8 * mean
+        elif temper.habit == "surging":
+            surging = counts[10:40]
+            assert sum(surging) / 30 == pytest.approx(1.7 * mean, rel=0.1)
+            assert sum(counts[:10] + counts[40:]) / 70 == pytest.approx(0.7 * mean, rel=0.1)
         else:
             assert max(counts) < 1.8 * mean
     assert walked(synthetic(seed=4, seconds=100, tenants=10, rate=400)) != requests

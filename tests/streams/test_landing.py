@@ -12,6 +12,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.backtests import Backtest
 from schemas.bot_facts import BotSet
 from schemas.bots import Strategy
 from schemas.clickhouse import tables
@@ -216,6 +217,9 @@ def test_decimals_are_stored_in_units() -> None:
     )  # fmt: skip
     (row,) = as_rows("pools", [Landable(0, 0, values_getter(DDL["pools"])(vars(fact)))])
     assert row["cached_weight"] == Decimal("0.500000")
+    values = dict.fromkeys(Backtest.model_fields, 0) | {"utilisation": 750_000, "sla_low": None}
+    (row,) = as_rows("backtests", [Landable(0, 0, values_getter(DDL["backtests"])(values))])
+    assert (row["utilisation"], row["sla_low"]) == (Decimal("0.75"), None), "where there may be none, too"
 
 
 def test_lists_land_whole_in_a_fact_of_one_row() -> None:
