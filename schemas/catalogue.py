@@ -1,5 +1,6 @@
 """Every event type there is, by its KIND. A new type is added to the tuple of the module that defines it."""
 
+from schemas.access import ACCESS
 from schemas.backtests import BACKTESTS
 from schemas.dead_letters import DeadLetter
 from schemas.facts import FACTS
@@ -17,4 +18,4 @@ def _by_kind(models: tuple[type[Event], ...]) -> dict[str, type[Event]]:
     return found
 
 
-EVENTS: dict[str, type[Event]] = _by_kind((*PUBLISHED, *JOURNALLED, *FACTS, *OUTPUTS, *BACKTESTS, DeadLetter))
+EVENTS: dict[str, type[Event]] = _by_kind((*PUBLISHED, *JOURNALLED, *FACTS, *OUTPUTS, *ACCESS, *BACKTESTS, DeadLetter))

@@ -83,6 +83,8 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec("limits", count, latest),
         # Who begins to follow it reads it whole, so that it is kept small: a busy book is written many times a second.
         TopicSpec("market", count, {**latest, "segment.bytes": str(4 << 20), "min.cleanable.dirty.ratio": "0.1"}),
+        # Every gateway reads all of it, and operators write it: there is nothing to divide.
+        TopicSpec("api-keys", 1, latest),
         TopicSpec("engine-state-changelog", count, latest),
         TopicSpec("dead-letters", count, {**kept, "retention.ms": str(30 * DAY_MS)}),
         # Whoever owns its one partition is the clock; it holds nothing that has to last.

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from infra.commands.api_keys import api
 from infra.commands.market_trading import AsJson, Pool, Timeout, moment
 from schemas.market import DepositCommand, KeyCommand, OperatorCommand
 from streams.building import validated
@@ -26,7 +27,13 @@ Until = Annotated[str | None, typer.Option("--until", help="Not valid from then 
 Owner = Annotated[str, typer.Option("--tenant", help="Whose key it is.")]
 Named = Annotated[str, typer.Argument(metavar="KEY", help="The public key, or the file of the private one.")]
 
-keys = typer.Typer(name="keys", add_completion=False, no_args_is_help=True, help="Make, register and revoke tenants' signing keys.")
+keys = typer.Typer(
+    name="keys",
+    add_completion=False,
+    no_args_is_help=True,
+    help="Make, register and revoke tenants' signing keys; `api`: their API keys.",
+)
+keys.add_typer(api)
 
 
 @keys.command()
