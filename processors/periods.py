@@ -5,6 +5,7 @@ Closing a period of 100,000 tenants takes about half a second and 200 MB for a m
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from processors.sharing.rights import declared_rates
 from processors.snapshot import state_hash
 from processors.stamping import Stamp
 from processors.state import OpenPeriod, PartitionState, PoolState
-from processors.tenants import NO_CAP, Column
+from processors.tenants import NO_CAP, Column, or_none
 from schemas.fact import CHUNK_ROWS, Fact
 from schemas.facts import (
     AllocationsClosed,
@@ -98,9 +99,7 @@ def _close_period(state: PartitionState, pool: PoolState, running: OpenPeriod, s
             period_start=pool.start_ms(running.period),
             policy=running.terms.policy,
             price=running.price,
-            **_allocation_columns(pool, chunk),
-            used=tenants["used"][chunk].tolist(),
-            requests=tenants["requests"][chunk].tolist(),
+            **outcomes(pool, chunk),
         )
     yield from decide_sla(pool, running.period, stamp)
     yield stamp.fact(
@@ -248,9 +247,9 @@ def _publish_allocation(pool: PoolState, period: int, rows: Slots, auction: Auct
             elasticity=asked.elasticity[part].tolist(),
             weight=asked.weight[part].tolist(),
             demand=asked.demand[part].tolist(),
-            budget_left=_or_none(asked.budget_left[part]),
+            budget_left=or_none(asked.budget_left[part]),
             bid=outcome.why.bid[part].tolist(),
-            rank=_or_none(rank[part]),
+            rank=or_none(rank[part]),
             surplus=outcome.surplus[part].tolist(),
             bought=tenants["bought"][chunk].tolist(),
             sold=tenants["sold"][chunk].tolist(),
@@ -274,7 +273,8 @@ def _publish_allocation(pool: PoolState, period: int, rows: Slots, auction: Auct
             )
 
 
-def _allocation_columns(pool: PoolState, chunk: Slots) -> dict[str, object]:
+def outcomes(pool: PoolState, chunk: Slots) -> dict[str, list[Any]]:
+    """What the open period has come to for some tenants by now: the columns of AllocationsClosed that differ among them."""
     tenants = pool.tenants
     given = tenants["base_given"][chunk]
     surplus = tenants["surplus"][chunk]
@@ -285,22 +285,20 @@ def _allocation_columns(pool: PoolState, chunk: Slots) -> dict[str, object]:
         "elasticity": tenants["elasticity"][chunk].tolist(),
         "weight": tenants["weight"][chunk].tolist(),
         "demand": tenants["demand"][chunk].tolist(),
-        "budget_left": _or_none(tenants["budget_left"][chunk]),
+        "budget_left": or_none(tenants["budget_left"][chunk]),
         "bid": tenants["bid"][chunk].tolist(),
-        "rank": _or_none(tenants["rank"][chunk]),
+        "rank": or_none(tenants["rank"][chunk]),
         "surplus": surplus.tolist(),
         "bought": bought.tolist(),
         "sold": sold.tolist(),
         "allocated": (given + surplus + bought - sold).tolist(),
         "charge": tenants["charge"][chunk].tolist(),
         "shortfall": tenants["shortfall"][chunk].tolist(),
+        "used": tenants["used"][chunk].tolist(),
+        "requests": tenants["requests"][chunk].tolist(),
     }
 
 
 def _chunks(rows: Slots) -> Iterator[Slots]:
     for start in range(0, len(rows), CHUNK_ROWS):
         yield rows[start : start + CHUNK_ROWS]
-
-
-def _or_none(column: Column) -> list[int | None]:
-    return [None if value == NO_CAP else value for value in column.tolist()]

@@ -145,6 +145,11 @@ class Tenants:
         self._order = np.empty(0, np.intp)
 
 
+def or_none(column: Column) -> list[int | None]:
+    """Values of a column in which NO_CAP stands for none."""
+    return [None if value == NO_CAP else value for value in column.tolist()]
+
+
 def saturating_add(column: Column, index: npt.NDArray[np.intp], amounts: Column) -> None:
     """column[index] += amounts (all >= 0, each index at most once), held at the largest int64 instead of wrapping.
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import faust
+import numpy as np
 from faust.types.tables import CollectionT
 from faust.types.web import Request, Response
 from faust.web import View
 
+from processors.loops.bases import lent
+from processors.loops.state import Slots
+from processors.periods import outcomes
 from processors.state import PoolState
-from processors.tenants import NO_CAP
+from processors.tenants import or_none
 from streams.partitioning import home_partition
 from streams.roles.engine import Engine
 from streams.web_market import tenant_market
@@ -54,7 +58,8 @@ def serve_state(app: faust.App, table: CollectionT, engine: Engine) -> None:
         slot = found.tenants.slots.get(tenant)
         if slot is None:
             return view.error(404, f"tenant: {tenant!r} is not known in pool {pool!r}")
-        return view.json({"pool": pool, **_period(found), **_tenant(found, slot), **tenant_market(found, slot)})
+        (row,) = tenant_rows(found, np.array([slot]))
+        return view.json({"pool": pool, **_period(found), **row, **tenant_market(found, slot)})
 
 
 def _pools(engine: Engine) -> dict[str, PoolState]:
@@ -87,40 +92,16 @@ def _pool(pool: PoolState) -> dict[str, Any]:
         "unallocated": 0 if pool.open is None else pool.open.unallocated,
         "used": used,
         "utilisation": used / terms.capacity if terms.capacity else None,
-        "tenants": [_tenant(pool, slot) for slot in pool.tenants.order().tolist()],
+        "tenants": tenant_rows(pool, pool.tenants.order()),
     }
 
 
-def _tenant(pool: PoolState, slot: int) -> dict[str, Any]:
-    """What the open period gives the tenant and what it has used of it; money in nanocredits."""
-    values = {
-        name: int(pool.tenants[name][slot])
-        for name in (
-            "demand",
-            "bid",
-            "surplus",
-            "bought",
-            "sold",
-            "charge",
-            "shortfall",
-            "used",
-            "requests",
-            "version",
-            "elasticity",
-            "weight",
-            "spent",
-        )
-    }
-    base = int(pool.tenants["base_given"][slot])
-    return {
-        "tenant": pool.tenants.names[slot],
-        "base": base,
-        "allocated": base + values["surplus"] + values["bought"] - values["sold"],
-        **values,
-        **{name: _or_none(pool, name, slot) for name in ("budget_left", "rank", "sla_ms", "budget")},
-    }
+def tenant_rows(pool: PoolState, slots: Slots) -> list[dict[str, Any]]:
+    """What the open period gives tenants and what they have used of it; money in nanocredits.
 
-
-def _or_none(pool: PoolState, column: str, slot: int) -> int | None:
-    value = int(pool.tenants[column][slot])
-    return None if value == NO_CAP else value
+    The columns of `allocations`, so far; `boost` and `paid` of `sla_periods`; of the profile in force what these do not tell.
+    """
+    tenants = pool.tenants
+    profiles = {name: or_none(tenants[name][slots]) for name in ("version", "sla_ms", "budget", "spent")}
+    columns = {**outcomes(pool, slots), **lent(pool, slots), **profiles}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

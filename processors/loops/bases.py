@@ -20,9 +20,12 @@ import numpy as np
 
 from processors.allocation.exact import Ints
 from processors.entitlement import GUARANTEED
-from processors.loops.state import NOT_CONTRACTED
+from processors.loops.state import NOT_CONTRACTED, Slots
 from processors.market.tokens import promised_forward, promising
 from processors.state import PoolState
+
+LENT = ("boost", "paid")
+"""Of what the SLA loop remembers: tokens that have moved between bases."""
 
 
 def effective(pool: PoolState) -> Ints:
@@ -32,6 +35,13 @@ def effective(pool: PoolState) -> Ints:
         return tenants["declared_base"]
     base: Ints = tenants["declared_base"] + tenants["sla_boost"] - tenants["sla_paid"]
     return base
+
+
+def lent(pool: PoolState, slots: Slots) -> dict[str, list[int]]:
+    """What some tenants' bases have by loans of others, `boost`, and what others have of theirs, `paid`; as in SlaMeasured."""
+    if pool.loops is None:
+        return {name: [0] * slots.size for name in LENT}
+    return {name: pool.tenants[f"sla_{name}"][slots].tolist() for name in LENT}
 
 
 def floors(pool: PoolState) -> Ints:
