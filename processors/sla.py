@@ -8,7 +8,8 @@ At each period's end, for each tenant that has an SLA, in this order:
    the bases of tenants of lower priority (processors/lending.py) and never out of what was contracted. The count of periods begins
    anew, so that the next step waits until this one could show what it does.
 3. Judge the step. It helped if the mean quantile since then is lower, by `gain`, than the mean before it. Where the tenant uses its
-   tokens up and latency still grows, its queue grows: more tokens may help yet. Else the step was in vain. So is a breach by a
+   tokens up and latency still grows, its queue grows: more tokens may help yet, and the step with which it stops growing has helped
+   as well: a queue that is long needs many periods to become short. Else the step was in vain. So is a breach by a
    tenant without a boost that leaves its tokens unused. After `patience` vain trials its latency is not bound by tokens: what was
    given in vain is returned at once, and no step follows for `rest` periods, then for twice as many each time.
 4. Release. After `hold` calm periods without a breach a part of the boost is returned, and further parts after as many periods as
@@ -57,7 +58,8 @@ class SlaSettings(NamedTuple):
         breaches: n, how many of them must exceed the SLA.
         min_requests: fewer in a period say nothing.
         margin: how far below the SLA latency must be to count as calm.
-        gain: by how much latency must change to count as changed.
+        gain: by how much latency must change to count as changed: of what it was, or of the time since if that is less, as a queue
+            of an hour grows and shrinks by minutes.
         busy: a tenant that wanted at least this share of its tokens may lack them.
         step: share of the base that a boost rises by, at least one token.
         bound: share of the base that boosts never exceed.
@@ -100,7 +102,7 @@ class SlaState(NamedTuple):
         hold: calm periods that the first release after a step takes now.
         resting: periods for which no step is taken.
         rest: how many those will be next time.
-        marks: 1 · released since the last step; 2 · told that nothing more can be given.
+        marks: 1 · released since the last step; 2 · told that nothing more can be given; 4 · latency grew in the last trial.
     """
 
     boost: Ints
@@ -118,7 +120,7 @@ class SlaState(NamedTuple):
     marks: Ints
 
 
-RELEASED, TOLD = 1, 2
+RELEASED, TOLD, GREW = 1, 2, 4
 
 
 class Promises(NamedTuple):
@@ -144,11 +146,13 @@ class Observed(NamedTuple):
         latency: quantiles of the tenants' latencies.
         wanted: tokens that each used, or asked for where that is known.
         allocated: tokens that it could use.
+        period_ms: how long it was.
     """
 
     latency: Quantiles
     wanted: Ints
     allocated: Ints
+    period_ms: int
 
 
 class Verdicts(NamedTuple):
@@ -226,6 +230,7 @@ class _Seen(NamedTuple):
     above: Flags
     quiet: Flags
     busy: Flags
+    period_ms: int
 
 
 def _see(promises: Promises, observed: Observed, settings: SlaSettings) -> _Seen:
@@ -234,7 +239,7 @@ def _see(promises: Promises, observed: Observed, settings: SlaSettings) -> _Seen
     judged = (sla >= 0) & (latency.requests >= settings.min_requests)
     busy = observed.wanted >= share_of(observed.allocated, settings.busy)
     quiet = np.where(judged, latency.upper <= sla - share_of(sla, settings.margin), (sla >= 0) & ~busy)
-    return _Seen(sla, latency.lower, judged, judged & (latency.lower > sla), quiet, busy)
+    return _Seen(sla, latency.lower, judged, judged & (latency.lower > sla), quiet, busy, observed.period_ms)
 
 
 def _measure(state: SlaState, seen: _Seen, settings: SlaSettings) -> SlaState:
@@ -277,9 +282,10 @@ def _judge(state: SlaState, promises: Promises, seen: _Seen, settings: SlaSettin
     ended = seen.above & (np.bitwise_count(state.breached) >= settings.breaches) & (state.resting == 0)
     mean = state.total // np.maximum(state.measured, 1)
     tested = ended & (state.reference != _UNKNOWN)
-    change = share_of(np.maximum(state.reference, 0), settings.gain)
-    helped = tested & (mean <= state.reference - change)
+    change = share_of(np.clip(state.reference, 0, state.measured * seen.period_ms), settings.gain)
     growing = tested & seen.busy & (mean >= state.reference + change)
+    stopped_growing = seen.busy & (state.marks & GREW > 0) & ~growing
+    helped = tested & ((mean <= state.reference - change) | stopped_growing)
     idle = ended & (state.boost == 0) & ~seen.busy
     trials = np.where(idle | (tested & ~helped & ~growing), state.vain + 1, np.where(helped, 0, state.vain))
     settled = state.calm >= settings.breaches
@@ -290,6 +296,7 @@ def _judge(state: SlaState, promises: Promises, seen: _Seen, settings: SlaSettin
         breached=np.where(ended, 0, state.breached),
         total=np.where(ended, 0, state.total),
         measured=np.where(ended, 0, state.measured),
+        marks=(state.marks & ~GREW) | np.where(ended, np.where(growing, GREW, 0), np.where(settled, 0, state.marks & GREW)),
     )
     return state, _moves(state, promises, seen, (ended, idle), settings)
 
@@ -330,7 +337,8 @@ def _close(state: SlaState, trial: _Trial, granted: Ints, settings: SlaSettings)
         resting=np.where(stopped, state.rest, state.resting),
         rest=np.where(peace, np.maximum(rest // 2, settings.rest), rest),
         marks=np.where((marked | (held & (trial.release > 0))) & ~stepped & ~peace, RELEASED, 0)
-        + np.where((told | stuck) & ~stepped & (state.calm < settings.breaches), TOLD, 0),
+        + np.where((told | stuck) & ~stepped & (state.calm < settings.breaches), TOLD, 0)
+        + (state.marks & GREW),
     )
     codes = np.full(stepped.size, _UNKNOWN, np.int64)
     codes[stuck & ~told] = REASONS.index(BaseReason.OUT_OF_REACH)

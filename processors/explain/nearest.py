@@ -3,7 +3,7 @@
 Where the outcome moves one way with the number, what is found is the nearest. It need not: Hamilton shares can take a unit back
 as the total grows (the Alabama paradox), and a clearing price can jump over a budget. So the search states what it tried:
 
-1. every distance up to NEAR;
+1. every distance up to NEAR, or all where there are no more than FEW;
 2. distances that grow by GROWTH, up to the end of the range, until one changes the outcome;
 3. halving between the last that did not and the first that did, down to neighbours;
 4. BETWEEN places spread over the nearer distances: if one of them changes the outcome, halving again from there.
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 NEAR = 4
+FEW = 32
 GROWTH = 4
 BETWEEN = 6
 
@@ -64,12 +65,14 @@ def nearest(changes: Callable[[int], bool], room: int) -> Nearest:
 
 
 def _growing(room: int) -> list[int]:
-    distances = list(range(1, min(NEAR, room) + 1))
+    if room <= FEW:
+        return list(range(1, room + 1))
+    distances = list(range(1, NEAR + 1))
     step = NEAR * GROWTH
     while step < room:
         distances.append(step)
         step *= GROWTH
-    return [*distances, room] if room > NEAR else distances
+    return [*distances, room]
 
 
 def _spread(end: int) -> list[int]:

@@ -48,7 +48,8 @@ def decide_sla(pool: PoolState, period: int, stamp: Stamp) -> Iterator[Fact]:
     )
     latency = quantiles(loops.latencies.whole(), len(tenants), settings.quantile)
     allocated = tenants["base_given"] + tenants["surplus"] + tenants["bought"] - tenants["sold"]
-    observed = Observed(Quantiles(*(column[slots] for column in latency)), tenants["used"][slots], allocated[slots])
+    measures = Quantiles(*(column[slots] for column in latency))
+    observed = Observed(measures, tenants["used"][slots], allocated[slots], pool.period_s * 1000)
     decision = decide(before, promises, observed, settings)
     moment = Moment(pool, period, slots, effective(pool)[slots])
     changed = np.logical_or.reduce([old != new for old, new in zip(before, decision.state, strict=True)])

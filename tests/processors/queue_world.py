@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from infra.simulate.queues import QueueTenant
+from infra.simulate.queues import PERIOD_MS, QueueTenant
 from processors.histogram import buckets_of
 from processors.latencies import Entries, merged, quantiles
 from processors.lending import priorities
@@ -52,7 +52,7 @@ class World:
             used.append(spent)
         measured = quantiles(merged(parts), len(self.tenants), self.terms.quantile)
         promises = Promises(self.base, self.column("floor"), self.column("sla_ms"), self.priority)
-        decision = decide(self.state, promises, Observed(measured, np.array(used, np.int64), allocated), self.terms)
+        decision = decide(self.state, promises, Observed(measured, np.array(used, np.int64), allocated, PERIOD_MS), self.terms)
         self.record(decision)
         self.quantiles.append(measured.lower.tolist())
         self.state = decision.state

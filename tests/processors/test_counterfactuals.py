@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from processors.allocation.exact import INT64_MAX
 from processors.explain import PriceSetter, explain, run_again, what_if
 from processors.explain.counterfactuals import UNREAD
-from processors.explain.nearest import NEAR, nearest
+from processors.explain.nearest import FEW, NEAR, nearest
 
 INPUTS = ["base", "elasticity", "demand", "weight", "budget_left", "capacity", "reserve_price", "base_price"]
 GRID = 20
@@ -187,6 +187,8 @@ def test_where_the_outcome_moves_one_way_the_nearest_is_found(threshold, room):
 @given(st.sets(st.integers(1, 300)), st.integers(0, 300))
 def test_what_is_found_is_a_change_whose_nearer_neighbour_is_none(changes, room):
     got = nearest(changes.__contains__, room)
+    if room <= FEW:
+        assert got.distance == min((each for each in changes if each <= room), default=None)
     if got.distance is None:
         assert not changes & set(range(1, min(NEAR, room) + 1))
         assert got.tried <= room

@@ -35,6 +35,7 @@ def seen(*latency, wanted=1000, allocated=1000, requests=100):
         ),
         column(*[wanted] * count),
         column(*[allocated] * count),
+        60_000,
     )
 
 
@@ -295,6 +296,15 @@ def test_a_load_that_no_boost_can_serve_stays_at_its_bound():
     assert loop_boosts == sorted(loop_boosts)
     assert loop_boosts[-1] == 5_000
     assert loop.reasons(0) == [BaseReason.OUT_OF_REACH]
+
+
+@pytest.mark.parametrize("backlog", [0.0, 100_000.0])
+def test_a_queue_that_takes_long_to_work_off_is_bound_by_tokens(backlog):
+    """The step that ends its growth leaves a latency of minutes, which changes little from one trial to the next."""
+    loop = queues(backlog=backlog).run(120, lambda period: 1.3)
+    assert "sla_not_token_bound" not in loop.reasons(0)
+    assert min(row[0] for row in loop.boosts[20:90]) >= 3_000, "it needs 3,000 to serve its load at all"
+    assert late(loop, 100) <= 10
 
 
 def test_constant_load_comes_to_rest():
