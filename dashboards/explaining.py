@@ -2,13 +2,17 @@
 
 What is chosen stands in the address, /explain?pool=…&period=…&tenant=…, so that a page can be sent to somebody. The rows come from
 ClickHouse: a closed period does not change, so nothing is asked twice. The search for changes runs the rule hundreds of times,
-3 to 5 s for 100,000 tenants; the rest of the page does not wait for it.
+3 to 5 s for 100,000 tenants; the rest of the page does not wait for it. Nor does it wait for the journal, which alone tells which
+experts carried a forecast: once it is folded the story is drawn again. Where it is too long for that, the page says who tells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -18,9 +22,12 @@ from dash.development.base_component import Component
 from dashboards.explained import changes, story
 from dashboards.panels import EXPLAIN
 from dashboards.store import Row, Store, StoreAway
-from processors.explain import Explained, NotToldError, UnknownTenantError, explained
+from processors.explain import Circumstances, Explained, NotToldError, UnknownTenantError, explained
+from streams.folded_period import Asked, NotFoldedError, folded_period
 from streams.period_rows import PeriodRows
 from streams.settings import Settings
+
+log = logging.getLogger(__name__)
 
 KEPT = 64
 """Pages that are remembered; each is some 20 KB."""
@@ -41,6 +48,7 @@ def layout() -> list[Component]:
     return [
         choices,
         html.Div(id="explain-story", className="steps"),
+        dcc.Store(id="explain-told"),
         dcc.Loading(html.Div(id="explain-changes", className="steps"), parent_className="steps"),
     ]
 
@@ -50,7 +58,7 @@ def add(app: Dash, store: Store, settings: Settings) -> None:
     _fill_choices(app, store)
 
     @lru_cache(maxsize=KEPT)
-    def told(pool: str, period: int, tenant: str, searching: bool) -> Explained:
+    def told(pool: str, period: int, tenant: str, *, searching: bool) -> Explained:
         record = store.ask(lambda client: PeriodRows(client, settings.clickhouse_database).record(pool, period, tenant))
         return explained(record, tenant, searching=searching)
 
@@ -58,7 +66,7 @@ def add(app: Dash, store: Store, settings: Settings) -> None:
         if pool is None or period is None or not tenant:
             return [] if searching else _said(CHOOSE)
         try:
-            found = told(pool, period, tenant, searching)
+            found = told(pool, period, tenant, searching=searching)
         except StoreAway:
             return no_update  # the banner tells
         except NotToldError as absent:
@@ -69,15 +77,46 @@ def add(app: Dash, store: Store, settings: Settings) -> None:
 
     chosen = (Input("pool", "value"), Input("explain-period", "value"), Input("explain-tenant", "value"))
 
-    @app.callback(Output("explain-story", "children"), *chosen)
+    @app.callback(Output("explain-story", "children"), Output("explain-told", "data"), *chosen)
     def tell(pool: str | None, period: int | None, tenant: str | None) -> Any:
-        """What happened."""
-        return answer(pool, period, tenant, searching=False)
+        """What happened; and of whom it is told, for those who can tell more."""
+        said = answer(pool, period, tenant, searching=False)
+        return said, no_update if said is no_update else [pool, period, tenant]
+
+    _tell_more(app, settings, told)
 
     @app.callback(Output("explain-changes", "children"), *chosen)
     def search(pool: str | None, period: int | None, tenant: str | None) -> Any:
         """What would have changed it."""
         return answer(pool, period, tenant, searching=True)
+
+
+def _tell_more(app: Dash, settings: Settings, told: Callable[..., Explained]) -> None:
+    """Makes the story tell what the journal tells. One is folded at a time."""
+    folding = Lock()
+
+    @lru_cache(maxsize=KEPT)
+    def folded(pool: str, period: int, tenant: str) -> Circumstances:
+        return folded_period(Asked(settings.kafka_client_config(), settings.topic("journal"), pool, period, tenant))
+
+    @app.callback(
+        Output("explain-story", "children", allow_duplicate=True), Input("explain-told", "data"), prevent_initial_call=True
+    )
+    def tell_more(chosen: tuple[str | None, int | None, str | None]) -> Any:
+        """The story once more, with experts and how limits moved."""
+        pool, period, tenant = chosen
+        if pool is None or period is None or not tenant:
+            return no_update
+        try:
+            found = told(pool, period, tenant, searching=False)
+            with folding:
+                around = folded(pool, period, tenant)
+        except (StoreAway, NotToldError, UnknownTenantError):
+            return no_update  # the story tells
+        except NotFoldedError as untold:
+            log.info("period %s of %s in %s, from the journal: %s", period, tenant, pool, untold)
+            return no_update
+        return story(replace(found, around=around))
 
 
 def asked_for(address: str | None) -> dict[str, str]:

@@ -51,6 +51,7 @@ def ask(asked: Settings | Dash, output: str, **inputs: Any) -> Any:
         "instrument.value": inputs.get("instrument", PRESENT),
         "delivery.data": inputs.get("delivery"),
         "tenant.value": inputs.get("tenant", EVERYBODY),
+        "explain-told.data": [inputs.get("pool"), inputs.get("period"), inputs.get("explained")],
     }
 
     def given(kind: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 from busy_market import busy
 from databases import drop
 from journal_world import of_kind
-from landed_world import land
+from landed_world import publish
 from market_world import MarketWorld
 from pool_world import PoolWorld
 from seeded import seed
@@ -23,9 +23,10 @@ from streams.settings import Settings
 from streams.tables import create_tables
 
 
-def _made(clickhouse: str, home: Path) -> Iterator[Settings]:
-    """Empty tables in a database of their own."""
-    settings = Settings(home=home, clickhouse=clickhouse, clickhouse_database=f"d{uuid.uuid4().hex}")
+def _made(clickhouse: str, home: Path, kafka: str | None = None) -> Iterator[Settings]:
+    """Empty tables in a database of their own, topics with a prefix of their own."""
+    name = f"d{uuid.uuid4().hex}"
+    settings = Settings(home=home, clickhouse=clickhouse, clickhouse_database=name, kafka=kafka, topic_prefix=f"{name}.")
     client = connect(settings)
     create_tables(client, settings.clickhouse_database)
     yield settings
@@ -50,7 +51,7 @@ def seeded(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def market_world() -> MarketWorld:
     """A market that has traded, and open orders of the present period."""
-    world = busy(4, periods=4, orders=90)
+    world = busy(4, periods=4, orders=90, forecaster="mixture")
     for at in range(3):
         world.buy("ann", 5, 70 + at, period=world.present)
         world.sell("ben", 4, 130 + at, period=world.present)
@@ -65,10 +66,12 @@ def traded(market_world: MarketWorld) -> int:
 
 
 @pytest.fixture(scope="session")
-def market_store(clickhouse: str, tmp_path_factory: pytest.TempPathFactory, market_world: MarketWorld) -> Iterator[Settings]:
-    """Its facts."""
-    for settings in _made(clickhouse, tmp_path_factory.mktemp("home")):
-        land(settings, [market_world])
+def market_store(
+    clickhouse: str, broker: str, tmp_path_factory: pytest.TempPathFactory, market_world: MarketWorld
+) -> Iterator[Settings]:
+    """Its journal and its facts."""
+    for settings in _made(clickhouse, tmp_path_factory.mktemp("home"), broker):
+        publish(settings, market_world)
         yield settings
 
 

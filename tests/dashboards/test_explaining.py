@@ -14,6 +14,7 @@ from dashboards.panels import EXPLAIN
 from processors.explain import explained, journal_record
 from processors.explain.sections import sections
 from schemas.facts import PeriodClosed
+from streams.folded_period import Asked, NotFoldedError, folded_period
 from streams.settings import Settings
 
 
@@ -76,6 +77,24 @@ def test_the_page_says_what_the_journal_says(app, market_world, newest):
     assert "The recorded row is what the rule gives" in story
     assert f"{told.auction.allocated:,} tokens" in story
     assert all(row[0] in changes for part in steps[-1].parts[1:2] for row in part.rows)
+
+
+def test_who_carried_a_forecast_is_told_when_the_journal_was_folded(app, market_world, market_store, newest):
+    (told,) = (key for key in app.callback_map if key.startswith("explain-story.children@"))
+    asked = {"pool": "llm", "period": newest, "explained": "ann", "path": EXPLAIN}
+    first = json.dumps(ask(app, "explain-story.children", **asked), ensure_ascii=False)
+    then = json.dumps(ask(app, told, **asked), ensure_ascii=False)
+    known = journal_record(market_world.journal, "llm", newest, "ann").around.forecast
+    heaviest = f"It was carried by {known.experts[0].name} {known.experts[0].weight:.0%}"
+    assert ("the journal tells" in first, heaviest in first) == (True, False)
+    assert ("the journal tells" in then, heaviest in then) == (False, True)
+    assert ("tokens of the period" in first, "tokens of the period" in then) == (False, True)
+    question = Asked(market_store.kafka_client_config(), market_store.topic("journal"), "llm", newest, "ann")
+    with pytest.raises(NotFoldedError, match="has not come yet"):
+        folded_period(question._replace(period=99))
+    with pytest.raises(NotFoldedError, match=r"not folded within 0\.01 s"):
+        folded_period(question, 0.01)
+    assert ask(app, told, **asked | {"period": None}) == ask(app, told, **asked | {"explained": "nobody"}) == {}
 
 
 @pytest.mark.parametrize(

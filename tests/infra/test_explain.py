@@ -6,39 +6,24 @@ import json
 import uuid
 
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
-from journal_world import World, pool, profile, usage
-from landed_world import land
+from explained_pools import by_policy
+from journal_world import World, pool
+from landed_world import publish
 
 from infra import cli
 from streams.clickhouse import connect
-from streams.codecs import encode
 from streams.settings import Settings
 
 pytestmark = pytest.mark.kafka
 
 POLICIES = ("seed", "uniform_price", "max_min")
+CALM = "calm [bold]"
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    """Periods 5 to 8 of pools that are called as their policies; tenant `poor` has a budget, `guest` no profile."""
-    world = World()
-    world.tick(8)
-    for policy in POLICIES:
-        world.take(
-            pool(pool=policy, policy=policy, capacity=1000, base_price=2, reserve_price=5),
-            profile("1", "big", pool=policy, base=200, elasticity=3),
-            profile("2", "poor", pool=policy, base=100, elasticity=2, budget=(1500, 100)),
-            profile("3", "calm [bold]", pool=policy, base=50, elasticity=1, weight=2),
-        )
-    for number in range(9, 17):
-        for policy in POLICIES:
-            world.take(usage(number, {"big": 300, "poor": 250, "calm [bold]": 200, "guest": 1}, pool=policy))
-        world.run(number, number)
-    world.take(pool("p2", pool="seed", policy="seed", capacity=280, base_price=2, reserve_price=5))
-    world.run(17, 20)
+    """With a pool in which no period has closed."""
+    world = by_policy(POLICIES, CALM)
     world.take(pool("p3", pool="seed-new"))
     return world
 
@@ -54,15 +39,7 @@ def settings(broker: str, clickhouse: str, world: World, tmp_path_factory: pytes
         clickhouse=clickhouse,
         clickhouse_database=name,
     )
-    config = {"bootstrap.servers": broker}
-    admin = AdminClient(config)  # its answers come only while it lives
-    for made in admin.create_topics([NewTopic(settings.topic("journal"), 1, 1)]).values():
-        made.result(30)
-    producer = Producer({**config, "enable.idempotence": True})
-    for _, record in world.journal:
-        producer.produce(settings.topic("journal"), encode(record), partition=0)
-    assert producer.flush(30) == 0
-    land(settings, [world])
+    publish(settings, world)
     return settings
 
 
@@ -83,9 +60,9 @@ def bourse(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_period_of_a_tenant_is_one_page_from_the_journal_alone(bourse, monkeypatch, policy):
     monkeypatch.setenv("BOURSE_CLICKHOUSE", "http://127.0.0.1:9")
-    code, page, complaint = bourse("explain", policy, "6", "calm [bold]")
+    code, page, complaint = bourse("explain", policy, "6", CALM)
     assert (code, complaint) == (0, "")
-    assert f"calm [bold] in period 6 of {policy}" in page
+    assert f"{CALM} in period 6 of {policy}" in page
     assert "What would have changed it" in page
     assert "The recorded row is what the rule gives" in page
     assert len(page.splitlines()) <= 60

@@ -6,14 +6,11 @@ import json
 import uuid
 
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 from journal_world import World, needed, pool, profile, usage
-from landed_world import land
+from landed_world import append, publish
 
 from infra import cli
 from streams.clickhouse import connect
-from streams.codecs import encode
 from streams.history import Reader
 from streams.settings import Settings
 
@@ -44,19 +41,8 @@ def settings(broker: str, clickhouse: str, world: World, tmp_path_factory: pytes
     name = f"rebalance_{uuid.uuid4().hex[:8]}"
     home = tmp_path_factory.mktemp("home")
     settings = Settings(home=home, kafka=broker, topic_prefix=f"{name}.", clickhouse=clickhouse, clickhouse_database=name)
-    admin = AdminClient({"bootstrap.servers": broker})  # its answers come only while it lives
-    for made in admin.create_topics([NewTopic(settings.topic("journal"), 1, 1)]).values():
-        made.result(30)
-    append(settings, [record for _, record in world.journal])
-    land(settings, [world])
+    publish(settings, world)
     return settings
-
-
-def append(settings: Settings, records: list) -> None:
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "enable.idempotence": True})
-    for record in records:
-        producer.produce(settings.topic("journal"), encode(record), partition=0)
-    assert producer.flush(30) == 0
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
-"""Random pools for what explains them: their recorded rows are the plain oracle's, which shares nothing with what is judged."""
+"""Pools for what explains them: periods that were decided, and random ones, recorded as the plain oracle says.
+
+The oracle shares nothing with what is judged.
+"""
 
 from allocation_oracle import MILLION, solve
 from hypothesis import strategies as st
+from journal_world import World, pool, profile, usage
 
 from processors.explain import PeriodInputs
 from schemas.published import Policy
@@ -61,6 +65,29 @@ def outcome(case, tenant):
     """(tokens, charge) by the oracle."""
     got = solve(case)["allocations"][tenant]
     return got["base"] + got["surplus"], got["charge"]
+
+
+def by_policy(policies, calm="calm"):
+    """Periods 5 to 8 of pools that are called as their policies; the last one of `seed` is short of capacity.
+
+    Tenant `poor` has a budget, `guest` no profile; `calm` is the name of a third one.
+    """
+    world = World()
+    world.tick(8)
+    for policy in policies:
+        world.take(
+            pool(pool=policy, policy=policy, capacity=1000, base_price=2, reserve_price=5),
+            profile("1", "big", pool=policy, base=200, elasticity=3),
+            profile("2", "poor", pool=policy, base=100, elasticity=2, budget=(1500, 100)),
+            profile("3", calm, pool=policy, base=50, elasticity=1, weight=2),
+        )
+    for number in range(9, 17):
+        for policy in policies:
+            world.take(usage(number, {"big": 300, "poor": 250, calm: 200, "guest": 1}, pool=policy))
+        world.run(number, number)
+    world.take(pool("p2", pool="seed", policy="seed", capacity=280, base_price=2, reserve_price=5))
+    world.run(17, 20)
+    return world
 
 
 def changed(case, name, of, value):

@@ -1,6 +1,9 @@
-"""Facts of a test's world in a real ClickHouse, landed as the sink lands them."""
+"""A test's world where commands and pages look for it: its facts in a real ClickHouse, its journal on a real Kafka."""
 
 from types import SimpleNamespace
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.clickhouse import tables
 from schemas.facts import FACTS
@@ -12,6 +15,28 @@ from streams.standing import LandingTables
 from streams.tables import create_tables
 
 LANDED_AT = 1_700_000_000_000
+
+
+def make_journal(settings):
+    """The topic, of one partition."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})  # its answers come only while it lives
+    for made in admin.create_topics([NewTopic(settings.topic("journal"), 1, 1)]).values():
+        made.result(30)
+
+
+def append(settings, records):
+    """To the journal, acknowledged."""
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "enable.idempotence": True})
+    for record in records:
+        producer.produce(settings.topic("journal"), encode(record), partition=0)
+    assert producer.flush(30) == 0
+
+
+def publish(settings, world):
+    """The world's journal, and its facts."""
+    make_journal(settings)
+    append(settings, [record for _, record in world.journal])
+    return land(settings, [world])
 
 
 def land(settings, worlds, *, copies=1, upto=None):

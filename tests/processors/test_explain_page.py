@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from journal_world import World, pool, profile, usage
+from explained_pools import by_policy
 
 from processors.explain import BaseMove, Bases, Debt, Expert, Limit, Trade, Transfer, explained, journal_record
 from processors.explain.parts import Facts, Grid, Line
@@ -16,23 +16,7 @@ POLICIES = ("seed", "uniform_price", "max_min")
 
 @pytest.fixture(scope="module")
 def world():
-    """Period 6 of pools that are called as their policies; period 9 of `seed` is short of capacity."""
-    world = World()
-    world.tick(8)
-    for policy in POLICIES:
-        world.take(
-            pool(pool=policy, policy=policy, capacity=1000, base_price=2, reserve_price=5),
-            profile("1", "big", pool=policy, base=200, elasticity=3),
-            profile("2", "poor", pool=policy, base=100, elasticity=2, budget=(1500, 100)),
-            profile("3", "calm", pool=policy, base=50, elasticity=1, weight=2),
-        )
-    for number in range(9, 17):
-        for policy in POLICIES:
-            world.take(usage(number, {"big": 300, "poor": 250, "calm": 200, "guest": 1}, pool=policy))
-        world.run(number, number)
-    world.take(pool("p2", pool="seed", policy="seed", capacity=280, base_price=2, reserve_price=5))
-    world.run(17, 20)
-    return world
+    return by_policy(POLICIES)
 
 
 def told(world, policy, tenant, period=6):
