@@ -1,8 +1,11 @@
 """Views named for what analysts ask: who was short, what did it cost, who could have sold, how well were pools used.
 
 Each reads the public views (schemas/clickhouse.py), so what landed twice counts once, and keeps nothing of its own. A question
-that names a stretch of time reads that stretch alone, as `period_start` has a skipping index; one that names a pool, the pool's
-range. How many tokens were used when, by which model, is in the rollups (schemas/clickhouse_rollups.py).
+that names a pool and a stretch of time reads that stretch alone, as `period_start` has a skipping index; one that names a pool,
+the pool's range. A stretch of all pools is read with FINAL, which takes all from the first pool's to the last one's: half of
+8.6 million rows for a day of thirty, a processor second. Such questions are for rollups (schemas/clickhouse_levels.py):
+`allocations_by_hour` holds what `who_was_short` and `who_could_have_sold` come to, `costs_by_hour` reads it, and usage has its
+own.
 
 Tokens and money are integers; shares and prices per token that a view computes are floats, for reading and not for books.
 Units are those of the columns they come from.
@@ -11,6 +14,7 @@ Units are those of the columns they come from.
 from __future__ import annotations
 
 from schemas.clickhouse import columns
+from schemas.clickhouse_outcomes import OUTCOMES, SHORT, WAS_SHORT, WHY, WHY_COMMENT
 from schemas.clickhouse_views import View, ViewColumn
 from schemas.facts import AllocationsClosed, PeriodClosed
 from schemas.model import Event
@@ -31,44 +35,21 @@ _WHO_WAS_SHORT = View(
     (
         *_as_it_is(AllocationsClosed, "a", "pool", "period", "period_start", "tenant", "policy", "demand", "base", "bid"),
         *_as_it_is(AllocationsClosed, "a", "surplus", "bought", "sold", "allocated", "used", "price", "shortfall"),
-        ViewColumn("short", "Int64", "tokens of its demand that it did not get", "greatest(a.demand - a.allocated, 0)"),
-        ViewColumn(
-            "why",
-            "LowCardinality(String)",
-            "capacity_fell: its base was not there; sold: it had enough and sold it; outbid: others were before it; "
-            "bid_less: it did not ask for all, by its elasticity, budget or price limit",
-            "multiIf(a.shortfall > 0, 'capacity_fell', a.base + a.surplus >= a.demand, 'sold', "
-            "a.surplus < a.bid, 'outbid', 'bid_less')",
-        ),
+        ViewColumn("short", "Int64", "tokens of its demand that it did not get", SHORT),
+        ViewColumn("why", "LowCardinality(String)", WHY_COMMENT, WHY),
     ),
-    """FROM {db}.allocations AS a
-WHERE a.demand > a.allocated OR a.shortfall > 0""",
+    f"""FROM {{db}}.allocations AS a
+WHERE {WAS_SHORT}""",
 )
 
-_COSTS = View(
-    "costs",
-    "something that a tenant paid or earned for a period: its allocation, or a trade, once its period has closed",
-    (
-        ViewColumn("pool", "LowCardinality(String)", "id of the pool", "c.pool"),
-        ViewColumn("period", "Int64", "periods since 1970, whose tokens these are", "c.period"),
-        ViewColumn("period_start", "DateTime64(3, 'UTC')", "when the period began, UTC", "c.period_start"),
-        ViewColumn("tenant", "String", "id of the tenant", "c.tenant"),
-        ViewColumn(
-            "paid_for", "LowCardinality(String)", "allocated (base and surplus), bought or sold (in the market)", "c.paid_for"
-        ),
-        ViewColumn("tokens", _SUM, "tokens allocated, bought or sold; negative: bought, and not delivered", "c.tokens"),
-        ViewColumn("cost", _SUM, "nanocredits, fees included; negative: earned, or paid back", "c.cost"),
-    ),
-    # A trade of a later period earns when that is delivered; one of the present period at once. Both are in the past here.
-    """FROM
-(
-    SELECT
-        a.pool AS pool, a.period AS period, a.period_start AS period_start, a.tenant AS tenant, 'allocated' AS paid_for,
-        toInt128(a.base) + a.surplus AS tokens, toInt128(a.charge) AS cost
-    FROM {db}.allocations AS a
-    UNION ALL
-    SELECT m.pool, m.period, p.period_start, m.side.1, m.side.2, m.side.3, m.side.4
-    FROM
+_PAID_FOR = ViewColumn(
+    "paid_for", "LowCardinality(String)", "allocated (base and surplus), bought or sold (in the market)", "c.paid_for"
+)
+_PAID_TOKENS = ViewColumn("tokens", _SUM, "tokens allocated, bought or sold; negative: bought, and not delivered", "c.tokens")
+_PAID = ViewColumn("cost", _SUM, "nanocredits, fees included; negative: earned, or paid back", "c.cost")
+
+# A trade of a later period earns when that is delivered; one of the present period at once. Both are in the past here.
+_TRADED = """FROM
     (
         SELECT s.pool AS pool, s.period AS period, arrayJoin([
             (s.buyer, 'bought', toInt128(s.tokens), toInt128(s.paid)),
@@ -83,9 +64,54 @@ _COSTS = View(
         FROM {db}.deliveries AS d
     ) AS m
     INNER JOIN {db}.periods AS p ON p.pool = m.pool AND p.period = m.period
-    WHERE m.side.1 != ''
+    WHERE m.side.1 != ''"""
+
+_COSTS = View(
+    "costs",
+    "something that a tenant paid or earned for a period: its allocation, or a trade, once its period has closed",
+    (
+        ViewColumn("pool", "LowCardinality(String)", "id of the pool", "c.pool"),
+        ViewColumn("period", "Int64", "periods since 1970, whose tokens these are", "c.period"),
+        ViewColumn("period_start", "DateTime64(3, 'UTC')", "when the period began, UTC", "c.period_start"),
+        ViewColumn("tenant", "String", "id of the tenant", "c.tenant"),
+        _PAID_FOR,
+        _PAID_TOKENS,
+        _PAID,
+    ),
+    f"""FROM
+(
+    SELECT
+        a.pool AS pool, a.period AS period, a.period_start AS period_start, a.tenant AS tenant, 'allocated' AS paid_for,
+        toInt128(a.base) + a.surplus AS tokens, toInt128(a.charge) AS cost
+    FROM {{db}}.allocations AS a
+    UNION ALL
+    SELECT m.pool, m.period, p.period_start, m.side.1, m.side.2, m.side.3, m.side.4
+    {_TRADED}
 ) AS c
-WHERE c.tokens != 0 OR c.cost != 0""",
+WHERE c.tokens != 0 OR c.cost != 0""",  # noqa: S608  SQL of ours
+)
+
+_COSTS_BY_HOUR = View(
+    "costs_by_hour",
+    "what a tenant paid or earned for the periods that began in an hour: costs, from the rollup of allocations",
+    (
+        ViewColumn("pool", "LowCardinality(String)", "id of the pool", "c.pool"),
+        ViewColumn("hour", "DateTime('UTC')", "when the hour begins, UTC", "c.hour"),
+        ViewColumn("tenant", "String", "id of the tenant", "c.tenant"),
+        _PAID_FOR,
+        _PAID_TOKENS,
+        _PAID,
+    ),
+    f"""FROM
+(
+    SELECT
+        a.pool AS pool, a.hour AS hour, a.tenant AS tenant, 'allocated' AS paid_for, a.base + a.surplus AS tokens, a.charge AS cost
+    FROM {{db}}.allocations_by_hour AS a
+    UNION ALL
+    SELECT m.pool, toStartOfHour(p.period_start) AS hour, m.side.1, m.side.2, m.side.3, m.side.4
+    {_TRADED}
+) AS c
+WHERE c.tokens != 0 OR c.cost != 0""",  # noqa: S608  SQL of ours
 )
 
 _WHO_COULD_HAVE_SOLD = View(
@@ -94,23 +120,15 @@ _WHO_COULD_HAVE_SOLD = View(
     (
         *_as_it_is(AllocationsClosed, "o", "pool", "period", "period_start", "tenant", "allocated", "used", "price"),
         ViewColumn("idle", "Int64", "tokens that it had and did not use", "o.idle"),
-        ViewColumn("others_short", _SUM, "tokens that all others together had too few of", "o.all_short - o.short"),
-        ViewColumn(
-            "sellable", _SUM, "tokens that it could have sold to them: the lesser of both", "least(toInt128(o.idle), others_short)"
-        ),
-        ViewColumn("worth", _SUM, "nanocredits: the same at the period's price", "sellable * o.price"),
+        ViewColumn("others_short", _SUM, "tokens that all others together had too few of", "o.others_short"),
+        ViewColumn("sellable", _SUM, "tokens that it could have sold to them: the lesser of both", "o.sellable"),
+        ViewColumn("worth", _SUM, "nanocredits: the same at the period's price", "o.sellable * o.price"),
     ),
-    # The window is a pool's period: what is asked of a stretch of time, or of a pool, narrows it before it is computed.
-    """FROM
+    f"""FROM
 (
-    SELECT
-        a.pool AS pool, a.period AS period, a.period_start AS period_start, a.tenant AS tenant,
-        a.allocated AS allocated, a.used AS used, a.price AS price, greatest(a.allocated - a.used, 0) AS idle,
-        greatest(a.demand - a.allocated, 0) AS short,
-        sum(toInt128(short)) OVER (PARTITION BY a.pool, a.period, a.period_start) AS all_short
-    FROM {db}.allocations AS a
+    {OUTCOMES.format(found="{db}.allocations AS a")}
 ) AS o
-WHERE o.idle > 0 AND o.all_short > o.short""",
+WHERE o.sellable > 0""",
 )
 
 _UTILISATION_BY_HOUR = View(
@@ -136,4 +154,4 @@ _UTILISATION_BY_HOUR = View(
 GROUP BY p.pool, hour""",
 )
 
-QUESTIONS: tuple[View, ...] = (_WHO_WAS_SHORT, _COSTS, _WHO_COULD_HAVE_SOLD, _UTILISATION_BY_HOUR)
+QUESTIONS: tuple[View, ...] = (_WHO_WAS_SHORT, _COSTS, _COSTS_BY_HOUR, _WHO_COULD_HAVE_SOLD, _UTILISATION_BY_HOUR)

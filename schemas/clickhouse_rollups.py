@@ -1,4 +1,4 @@
-"""Rollups of usage per minute, hour and day: what a question over months reads instead of every event.
+"""Rollups per minute, hour and day: what a question over months reads instead of every event (schemas/clickhouse_levels.py: which).
 
 Each is a table under a view, filled by a materialized view that ClickHouse itself refreshes (REFRESH EVERY … APPEND): nothing of
 ours runs for it. A materialized view that adds up what is inserted would be nearer at hand, and wrong: it counts an event as
@@ -8,8 +8,9 @@ Why these are exact, whatever crashes:
 1. A refresh adds nothing to what is there. It looks which minutes were touched since the last refresh that succeeded, and
    computes these anew from *all* of their events, each seen once (FINAL, as the view `usage_events` sees them). So a row is a
    function of the events that have landed, however often these landed.
-2. Events are never taken back, so of two rows of one minute, pool, tenant and model the one of more requests knows more, whatever
-   order they were written in: ReplacingMergeTree(`requests`) keeps it, FINAL in the view shows it alone. A refresh that broke off
+2. Events and facts are never taken back, so of two rows of one minute, pool, tenant and model the one of more requests knows more,
+   whatever order they were written in: ReplacingMergeTree(`requests`) keeps it, FINAL in the view shows it alone. (Of outcomes per
+   hour: the one that knows more outcomes of the pool.) A refresh that broke off
    half way, one that ran twice, and two servers' refreshes at once leave the right rows, or rows that the next one replaces.
    Events that retention has removed since can make a row of fewer requests only, which is not shown.
 3. A refresh begins where the last one that *succeeded* began to read. The server says so itself (`system.view_refreshes`). It
@@ -25,71 +26,26 @@ where `usage_events` shows the first alone. `bourse rollups --rebuild` computes 
 Cost, at 50,000 events/s of 100,000 tenants: a refresh reads the parts that landed within `ahead` (1 h) of the minutes touched, so
 180 million rows of eight columns, and writes a row for each tenant of the minutes touched, 600,000. A minute later the same again:
 at that load `BOURSE_ROLLUP_EVERY=10m` costs a tenth. A late event costs the reading of everything that landed since its minute.
+Outcomes per hour, 100,000 tenants in periods of five minutes: the present hour's rows again each minute, 1.2 million at most (1.6
+processor seconds for a million, half of it for what others of the period needed), 100,000 to 200,000 are written.
 Memory: 200 bytes for each row to be written, beyond SPILL_BYTES on the disk, as when a store of years is rolled up at first.
 tests/benchmarks/bench_analysts.py measures 100 million events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from schemas.clickhouse import Column, column_definition, columns
+from schemas.clickhouse import Column, column_definition
+from schemas.clickhouse_levels import LEVELS, Level
 from schemas.clickhouse_views import create_view, quoted
-from schemas.published import UsageEvent
 from schemas.upkeep import Upkeep
 
 SPILL_BYTES = 2 << 30
 
 _SECOND = "DateTime('UTC')"
 _MILLISECOND = "DateTime64(3, 'UTC')"
-_SUM = "Int128"
-"""Of tokens: those of a day of many events of 2^53 tokens would leave int64 (law 3)."""
-_KEYS = ("pool", "tenant", "model")
-_SUMMED = ("input_tokens", "output_tokens", "cached_input_tokens")
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One rollup, and what it is computed from."""
-
-    name: str
-    bucket: str
-    """The column that says when a row's stretch of time begins."""
-    start: str
-    """The function that finds it."""
-    source: str
-    """The table that is read, FINAL."""
-    time: str
-    """The source's column of time."""
-    stamp: str
-    """The source's column that says when a row came."""
-    requests: str
-    """SQL of the number of requests in the source's rows."""
-    margin_s: int
-    """How much later than its stamp a row of the source may become visible."""
-    final: str
-    """Whether copies of a row may stand in several partitions of the source."""
-
-    @property
-    def computed(self) -> str:
-        """The table under the view."""
-        return f"{self.name}_computed"
-
-    @property
-    def refresh(self) -> str:
-        """The materialized view that fills it."""
-        return f"{self.name}_refresh"
-
-
-# Events: an attempt to insert is given up after 30 s (streams/clickhouse.py), and clocks may differ by minutes.
-# Rollups: a refresh stamps its rows when it begins. What depends on it waits for its end; a quarter hour is for one begun by hand.
-LEVELS: tuple[Level, ...] = (
-    Level("usage_by_minute", "minute", "toStartOfMinute", "usage_events_landed", "time", "landed_at", "count()", 300, "0"),
-    Level("usage_by_hour", "hour", "toStartOfHour", "usage_by_minute_computed", "minute", "computed_at", "sum(requests)", 900, "1"),
-    Level("usage_by_day", "day", "toStartOfDay", "usage_by_hour_computed", "hour", "computed_at", "sum(requests)", 900, "1"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +70,10 @@ class RollupDDL:
 
 
 def _shown(level: Level) -> tuple[Column, ...]:
-    """A rollup's columns: names, types and units of keys and sums are those of the event's fields."""
-    fields = {column.name: column for column in columns(UsageEvent)}
-    pool, tenant, model = (fields[name] for name in _KEYS)
-    sums = (Column(name, _SUM, f"{fields[name].comment}, sum") for name in _SUMMED)
-    return (
-        pool,
-        Column(level.bucket, _SECOND, f"when the {level.bucket} begins, by the events' time, UTC", "DoubleDelta, ZSTD(1)"),
-        tenant,
-        model,
-        Column("requests", "UInt64", "usage events, each counted once", "T64, ZSTD(1)"),
-        *sums,
-    )
+    """A rollup's columns: names, types and units of keys and sums are those of the source's fields."""
+    pool, *others = level.keys
+    bucket = Column(level.bucket, _SECOND, level.bucket_comment, "DoubleDelta, ZSTD(1)")
+    return (pool, bucket, *others, *(each.column for each in level.sums))
 
 
 _KEPT: tuple[Column, ...] = (
@@ -134,27 +82,40 @@ _KEPT: tuple[Column, ...] = (
 )
 
 
-def _table(database: str, level: Level, shown: Sequence[Column]) -> str:
-    body = ",\n    ".join(map(column_definition, (*shown, *_KEPT)))
-    comment = f"usage per {level.bucket}: every computed row; query {level.name} instead"
+def _table(database: str, level: Level) -> str:
+    body = ",\n    ".join(map(column_definition, (*_shown(level), *_hidden(level))))
+    comment = f"{level.comment}: every computed row; query {level.name} instead"
     return (
         f"CREATE TABLE IF NOT EXISTS `{database}`.`{level.computed}`\n(\n    {body},\n"
         f"    INDEX `computed` `computed_at` TYPE minmax GRANULARITY 1\n)\n"
         # By the stretch itself, so that all rows of one stretch stand in one partition.
-        f"ENGINE = ReplacingMergeTree(`requests`)\nPARTITION BY toYYYYMM(`{level.bucket}`)\n"
-        f"ORDER BY (`pool`, `{level.bucket}`, `tenant`, `model`)\nCOMMENT {quoted(comment)}"
+        f"ENGINE = ReplacingMergeTree(`{level.version.column.name}`)\nPARTITION BY toYYYYMM(`{level.bucket}`)\n"
+        f"ORDER BY ({_key(level)})\nCOMMENT {quoted(comment)}"
     )
+
+
+def _key(level: Level) -> str:
+    pool, *others = (f"`{column.name}`" for column in level.keys)
+    return ", ".join((pool, f"`{level.bucket}`", *others))
+
+
+def _hidden(level: Level) -> tuple[Column, ...]:
+    return _KEPT if level.version in level.sums else (level.version.column, *_KEPT)
 
 
 def _select(database: str, level: Level, upkeep: Upkeep) -> str:
     source, computed = f"`{database}`.`{level.source}`", f"`{database}`.`{level.computed}`"
-    ahead = upkeep.ahead_s + level.margin_s if level.stamp == "landed_at" else 0
     # Nothing touched: nothing is read.
     earliest = f"if(count() = 0, toDateTime64('2200-01-01', 3, 'UTC'), toDateTime64(min(`{level.bucket}`), 3, 'UTC'))"
     first = f"(SELECT {earliest} FROM touched)"  # noqa: S608  as below
-    # Of events: parts that landed before the first minute touched hold none of its events. Of rollups: its own time is in the key.
-    reach = f"`{level.stamp}` >= {first} - INTERVAL {ahead} SECOND" if ahead else f"`{level.time}` >= {first}"
-    sums = ",\n    ".join(f"sum(toInt128(`{name}`)) AS `{name}`" for name in _SUMMED)
+    # By landing: parts that landed before the first stretch touched hold none of its rows. By time: it is in the key or an index.
+    landed = f"`{level.stamp}` >= {first} - INTERVAL {upkeep.ahead_s + level.margin_s} SECOND"
+    reach = landed if level.reached_by_landing else f"`{level.time}` >= {first}"
+    counted = level.sums if level.version in level.sums else (*level.sums, level.version)
+    sums = ",\n    ".join(f"{each.sql} AS `{each.column.name}`" for each in counted)
+    key = ", ".join(f"`{column.name}`" for column in level.keys[1:])
+    found = f"{source} AS a FINAL\nWHERE {reach} AND {level.start}(`{level.time}`) IN touched"
+    read = f"(\n    {level.derived.format(found=found)}\n) AS o" if level.derived else found
     return f"""WITH
     (
         SELECT max(toDateTime64(last_success_time, 3, 'UTC')) FROM system.view_refreshes
@@ -169,23 +130,22 @@ def _select(database: str, level: Level, upkeep: Upkeep) -> str:
         WHERE `{level.stamp}` >= since - INTERVAL {level.margin_s} SECOND
     )
 SELECT
-    `pool`, {level.start}(`{level.time}`) AS `{level.bucket}`, `tenant`, `model`,
-    {level.requests} AS `requests`,
+    `pool`, {level.start}(`{level.time}`) AS `{level.bucket}`, {key},
     {sums},
     now64(3, 'UTC') AS `computed_at`, assumeNotNull(since) AS `complete_before`
-FROM {source} FINAL
-WHERE {reach} AND {level.start}(`{level.time}`) IN touched
-GROUP BY `pool`, `{level.bucket}`, `tenant`, `model`
-SETTINGS do_not_merge_across_partitions_select_final = {level.final}, max_bytes_before_external_group_by = {SPILL_BYTES}"""  # noqa: S608  names of ours
+FROM {read}
+GROUP BY {_key(level)}
+SETTINGS do_not_merge_across_partitions_select_final = {level.final}, max_bytes_before_external_group_by = {SPILL_BYTES},
+    max_bytes_before_external_sort = {SPILL_BYTES}"""  # noqa: S608  names of ours
 
 
-def _rollup(database: str, level: Level, after: Level | None, upkeep: Upkeep) -> RollupDDL:
+def _rollup(database: str, level: Level, upkeep: Upkeep) -> RollupDDL:
     shown = _shown(level)
     where = f"`{database}`.`{level.computed}`"
     names = ", ".join(f"`{column.name}`" for column in shown)
     seen = f"SELECT {names} FROM {where} FINAL SETTINGS do_not_merge_across_partitions_select_final = 1"  # noqa: S608  as above
-    view = create_view(f"`{database}`.`{level.name}`", shown, f"usage per {level.bucket}, pool, tenant and model", seen)
-    depends = f" DEPENDS ON `{database}`.`{after.refresh}`" if after else ""
+    view = create_view(f"`{database}`.`{level.name}`", shown, level.comment, seen)
+    depends = f" DEPENDS ON `{database}`.`{level.after}_refresh`" if level.after else ""
     made = (
         f"CREATE MATERIALIZED VIEW IF NOT EXISTS `{database}`.`{level.refresh}`\n"
         f"REFRESH EVERY {upkeep.rollup_every_s} SECOND{depends} APPEND TO {where}\n"
@@ -196,7 +156,7 @@ def _rollup(database: str, level: Level, after: Level | None, upkeep: Upkeep) ->
         level.name,
         level.computed,
         shown,
-        (_table(database, level, shown), view),
+        (_table(database, level), view),
         level.refresh,
         f"{made}COMMENT {quoted(comment)}",
         comment,
@@ -205,5 +165,4 @@ def _rollup(database: str, level: Level, after: Level | None, upkeep: Upkeep) ->
 
 def rollups(database: str, upkeep: Upkeep | None = None) -> list[RollupDDL]:
     """All rollups, in an order in which each reads only tables before it."""
-    before = (None, *LEVELS)
-    return [_rollup(database, level, after, upkeep or Upkeep()) for level, after in zip(LEVELS, before, strict=False)]
+    return [_rollup(database, level, upkeep or Upkeep()) for level in LEVELS]

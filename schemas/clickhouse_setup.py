@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from schemas.clickhouse import LANDED_THROUGH_COMMENT, tables
 from schemas.clickhouse_forecasts import FORECAST_VIEWS
+from schemas.clickhouse_levels import LEVELS
 from schemas.clickhouse_questions import QUESTIONS
 from schemas.clickhouse_rollups import rollups
 from schemas.clickhouse_views import ViewDDL, views
@@ -42,8 +43,8 @@ def retention(upkeep: Upkeep) -> list[Kept]:
         "dead_letters_landed": upkeep.dead_letters_s,
     }
     kept = [Kept(table, _expires("toDateTime(landed_at)", age)) for table, age in of_landing.items()]
-    of_rollups = {"usage_by_minute_computed": ("minute", upkeep.minutes_s), "usage_by_hour_computed": ("hour", upkeep.hours_s)}
-    return kept + [Kept(table, _expires(column, age)) for table, (column, age) in of_rollups.items()]
+    ages = {"minute": upkeep.minutes_s, "hour": upkeep.hours_s}
+    return kept + [Kept(level.computed, _expires(level.bucket, ages[level.bucket])) for level in LEVELS if level.bucket in ages]
 
 
 def _expires(moment: str, age_s: int | None) -> str | None:

@@ -14,5 +14,5 @@ class Upkeep:
     """How long events as they were published are kept, from their landing."""
     dead_letters_s: int | None = None
     minutes_s: int | None = None
-    """How long the rollup per minute is kept, from the minute; likewise the next."""
+    """How long rollups per minute are kept, from the minute; likewise the next, per hour."""
     hours_s: int | None = None

@@ -1,4 +1,4 @@
-"""The rollups of usage as ClickHouse keeps them: how fresh they are, brought up to date now, computed anew."""
+"""The rollups as ClickHouse keeps them: how fresh they are, brought up to date now, computed anew."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def refresh(client: Client, database: str) -> None:
 
 
 def rebuild(client: Client, database: str, upkeep: Upkeep) -> None:
-    """Compute all rollups anew from the events that are there. They are empty until their next refresh has run.
+    """Compute all rollups anew from the events and facts that are there. They are empty until their next refresh has run.
 
     1. What fills them is dropped, the coarsest first. Guarantees that no refresh writes meanwhile.
     2. They are emptied. A refresh that finds nothing begins at the beginning.

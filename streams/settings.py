@@ -137,7 +137,7 @@ class Settings(BaseSettings):
         timedelta(weeks=1), description="history from which is planned; 134 MB for each week of 100,000 tenants"
     )
     rollup_every: Annotated[Duration, Field(ge=timedelta(seconds=1))] = Field(
-        timedelta(minutes=1), description="how often ClickHouse brings usage_by_minute, _hour and _day up to date; whole seconds"
+        timedelta(minutes=1), description="how often ClickHouse brings rollups (usage_by_minute, …) up to date; whole seconds"
     )
     retention_events: Retention = Field(
         None, description="how long ClickHouse keeps usage, latency and admission events at least (90d); none: for ever"

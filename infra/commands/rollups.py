@@ -1,4 +1,4 @@
-"""`bourse rollups`: how fresh usage_by_minute, _hour and _day are, and how to have them fresher."""
+"""`bourse rollups`: how fresh usage_by_minute, allocations_by_hour and the others are, and how to have them fresher."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def rollups(
     *,
     now: Annotated[bool, typer.Option("--refresh", help="Bring them up to date first, and wait for it.")] = False,
     anew: Annotated[
-        bool, typer.Option("--rebuild", help="Compute them anew from all events that are there, and wait for it.")
+        bool, typer.Option("--rebuild", help="Compute them anew from all events and facts that are there, and wait for it.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Show when ClickHouse brought each rollup of usage up to date. Exit code 1 if one failed, or ClickHouse is down."""
+    """Show when ClickHouse brought each rollup up to date. Exit code 1 if one failed, or ClickHouse is down."""
     settings = Settings.load()
     with client_of(settings, LONGEST_S) as client:
         if anew:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 import uuid
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
 from databases import drop
 
 from schemas.clickhouse import tables
-from schemas.clickhouse_rollups import LEVELS, rollups
+from schemas.clickhouse_levels import LEVELS
+from schemas.clickhouse_rollups import rollups
 from schemas.clickhouse_setup import retention
 from schemas.upkeep import Upkeep
 from streams.clickhouse import connect
@@ -23,6 +25,8 @@ from streams.tables import create_tables
 DAY_MS = 86_400_000
 SLOW = Upkeep(rollup_every_s=86_400)
 """The tests say when."""
+USAGE, OUTCOMES = LEVELS[:3], LEVELS[3]
+PERIOD_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +116,7 @@ def said(client, level):
 
 
 def check(topic):
-    for level, length_ms in zip(LEVELS, (60_000, 3_600_000, DAY_MS), strict=True):
+    for level, length_ms in zip(USAGE, (60_000, 3_600_000, DAY_MS), strict=True):
         assert said(topic.client, level) == counted(topic, length_ms), level.name
 
 
@@ -230,7 +234,104 @@ def test_columns_are_those_of_the_events_with_their_units(client):
             f"SELECT name, type, comment FROM system.columns WHERE database = currentDatabase() AND table = '{rollup.name}'",
         )}  # fmt: skip
         assert found == {column.name: (column.clickhouse_type, column.comment) for column in rollup.columns}
+        if not rollup.name.startswith("usage"):
+            continue
         for name in ("pool", "tenant", "model"):
             assert found[name] == (fields[name].clickhouse_type, fields[name].comment)
         for name in ("input_tokens", "output_tokens", "cached_input_tokens"):
             assert found[name] == ("Int128", f"{fields[name].comment}, sum")
+
+
+def outcome(random, pool, period, tenant):
+    """Of one tenant in one period, of some size and in any of the ways in which one can be short."""
+    base, demand = random.randrange(2**40), random.randrange(2**41)
+    bid = max(demand - base, 0) * random.randrange(3) // 2
+    surplus, shortfall = bid * random.randrange(3) // 2, random.choice((0, 0, 0, 7))
+    sold = random.choice((0, base // 3))
+    allocated = base - shortfall + surplus - sold
+    return {
+        "pool": pool,
+        "period": period,
+        "period_start": datetime.fromtimestamp(period * PERIOD_S, UTC),
+        "tenant": tenant,
+        "price": random.randrange(2**20),
+        "base": base,
+        "demand": demand,
+        "bid": bid,
+        "surplus": surplus,
+        "sold": sold,
+        "allocated": allocated,
+        "charge": surplus * 3,
+        "shortfall": shortfall,
+        "used": min(demand, allocated),
+    }
+
+
+def land_outcomes(client, rows):
+    """Each as a fact of its own: the same row again is a copy."""
+    landed = [
+        row | {"topic": "t", "journal_offset": row["period"], "fact_index": number, "landed_at": datetime.now(UTC)}
+        for number, row in rows
+    ]
+    settings = {"insert_deduplicate": 0}
+    client.insert("allocations_landed", [list(row.values()) for row in landed], column_names=list(landed[0]), settings=settings)
+
+
+def check_outcomes(client):
+    """The rollup against the views of every single period."""
+    by_hour = "pool, toStartOfHour(period_start) AS hour, tenant"
+    rolled, single = OUTCOMES.name, {}
+    single["short"] = rows(
+        client, f"SELECT {by_hour}, why, count(), sum(short), sum(demand) FROM who_was_short GROUP BY ALL ORDER BY ALL"
+    )
+    single["could have sold"] = rows(
+        client,
+        f"SELECT {by_hour}, count(), sum(idle), sum(sellable), sum(worth) FROM who_could_have_sold GROUP BY ALL ORDER BY ALL",
+    )
+    single["cost"] = rows(client, f"SELECT {by_hour}, sum(tokens), sum(cost) FROM costs GROUP BY ALL ORDER BY ALL")
+    names = ", ".join(each.column.name for each in OUTCOMES.sums[1:11])
+    sums = ", ".join(f"sum(toInt128({name}))" for name in names.split(", "))
+    single["all"] = rows(client, f"SELECT {by_hour}, count(), {sums} FROM allocations GROUP BY ALL ORDER BY ALL")
+    totals = ", ".join(f"sum({name})" for name in ("periods", *names.split(", ")))
+    told = {
+        "short": rows(client, f"SELECT pool, hour, tenant, why, periods, short, demand FROM {rolled} WHERE why != '' ORDER BY ALL"),
+        "could have sold": rows(
+            client,
+            "SELECT pool, hour, tenant, sum(could_sell), sum(idle), sum(sellable), sum(worth) "
+            f"FROM {rolled} WHERE could_sell > 0 GROUP BY ALL ORDER BY ALL",
+        ),
+        "cost": rows(client, "SELECT pool, hour, tenant, sum(tokens), sum(cost) FROM costs_by_hour GROUP BY ALL ORDER BY ALL"),
+        "all": rows(client, f"SELECT pool, hour, tenant, {totals} FROM {rolled} GROUP BY ALL ORDER BY ALL"),
+    }
+    assert all(single.values())
+    assert told == single
+
+
+def test_outcomes_per_hour_are_those_of_their_periods(client):
+    """Chunks of a period land one by one, twice, in any order; what a tenant could have sold depends on the chunks to come."""
+    random = Random(11)
+    now = int(time.time()) // PERIOD_S
+    outcomes = list(
+        enumerate(
+            outcome(random, pool, now - ago, tenant)
+            for ago in (1, 2, 3, 700)
+            for pool in ("p", "q")
+            for tenant in ("ann", "ben", "cat", "dan")
+        )
+    )
+    random.shuffle(outcomes)
+    land_outcomes(client, outcomes[:9])
+    refresh(client, client.database)
+    check_outcomes(client)
+    client.command(f"CREATE TABLE early ENGINE = Memory AS SELECT * FROM {OUTCOMES.computed}")
+    land_outcomes(client, outcomes[5:20])
+    land_outcomes(client, outcomes[12:])
+    refresh(client, client.database)
+    check_outcomes(client)
+    # A refresh that read before the last chunks were there ends after one that read them.
+    client.command(f"INSERT INTO {OUTCOMES.computed} SELECT * FROM early")
+    client.command("DROP TABLE early")
+    check_outcomes(client)
+    assert {why for (why,) in rows(client, f"SELECT DISTINCT why FROM {OUTCOMES.name}")} == {
+        "", "capacity_fell", "sold", "outbid", "bid_less"
+    }  # fmt: skip

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS `bourse`.`usage_by_day_computed`
 ENGINE = ReplacingMergeTree(`requests`)
 PARTITION BY toYYYYMM(`day`)
 ORDER BY (`pool`, `day`, `tenant`, `model`)
-COMMENT 'usage per day: every computed row; query usage_by_day instead';
+COMMENT 'usage per day, pool, tenant and model: every computed row; query usage_by_day instead';
 CREATE OR REPLACE VIEW `bourse`.`usage_by_day`
 (
     `pool` LowCardinality(String) COMMENT 'id of the pool: one model deployment',
@@ -51,8 +51,9 @@ SELECT
     sum(toInt128(`output_tokens`)) AS `output_tokens`,
     sum(toInt128(`cached_input_tokens`)) AS `cached_input_tokens`,
     now64(3, 'UTC') AS `computed_at`, assumeNotNull(since) AS `complete_before`
-FROM `bourse`.`usage_by_hour_computed` FINAL
+FROM `bourse`.`usage_by_hour_computed` AS a FINAL
 WHERE `hour` >= (SELECT if(count() = 0, toDateTime64('2200-01-01', 3, 'UTC'), toDateTime64(min(`day`), 3, 'UTC')) FROM touched) AND toStartOfDay(`hour`) IN touched
 GROUP BY `pool`, `day`, `tenant`, `model`
-SETTINGS do_not_merge_across_partitions_select_final = 1, max_bytes_before_external_group_by = 2147483648
-COMMENT 'computes usage_by_day_computed; 93b80fc9fac6bc5b';
+SETTINGS do_not_merge_across_partitions_select_final = 1, max_bytes_before_external_group_by = 2147483648,
+    max_bytes_before_external_sort = 2147483648
+COMMENT 'computes usage_by_day_computed; 0de6782e1466b919';

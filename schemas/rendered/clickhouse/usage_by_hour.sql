@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS `bourse`.`usage_by_hour_computed`
 ENGINE = ReplacingMergeTree(`requests`)
 PARTITION BY toYYYYMM(`hour`)
 ORDER BY (`pool`, `hour`, `tenant`, `model`)
-COMMENT 'usage per hour: every computed row; query usage_by_hour instead';
+COMMENT 'usage per hour, pool, tenant and model: every computed row; query usage_by_hour instead';
 CREATE OR REPLACE VIEW `bourse`.`usage_by_hour`
 (
     `pool` LowCardinality(String) COMMENT 'id of the pool: one model deployment',
@@ -51,8 +51,9 @@ SELECT
     sum(toInt128(`output_tokens`)) AS `output_tokens`,
     sum(toInt128(`cached_input_tokens`)) AS `cached_input_tokens`,
     now64(3, 'UTC') AS `computed_at`, assumeNotNull(since) AS `complete_before`
-FROM `bourse`.`usage_by_minute_computed` FINAL
+FROM `bourse`.`usage_by_minute_computed` AS a FINAL
 WHERE `minute` >= (SELECT if(count() = 0, toDateTime64('2200-01-01', 3, 'UTC'), toDateTime64(min(`hour`), 3, 'UTC')) FROM touched) AND toStartOfHour(`minute`) IN touched
 GROUP BY `pool`, `hour`, `tenant`, `model`
-SETTINGS do_not_merge_across_partitions_select_final = 1, max_bytes_before_external_group_by = 2147483648
-COMMENT 'computes usage_by_hour_computed; 46fdf47cd14b474c';
+SETTINGS do_not_merge_across_partitions_select_final = 1, max_bytes_before_external_group_by = 2147483648,
+    max_bytes_before_external_sort = 2147483648
+COMMENT 'computes usage_by_hour_computed; 52a0d079d5d17c74';

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS `bourse`.`usage_by_minute_computed`
 ENGINE = ReplacingMergeTree(`requests`)
 PARTITION BY toYYYYMM(`minute`)
 ORDER BY (`pool`, `minute`, `tenant`, `model`)
-COMMENT 'usage per minute: every computed row; query usage_by_minute instead';
+COMMENT 'usage per minute, pool, tenant and model: every computed row; query usage_by_minute instead';
 CREATE OR REPLACE VIEW `bourse`.`usage_by_minute`
 (
     `pool` LowCardinality(String) COMMENT 'id of the pool: one model deployment',
@@ -51,8 +51,9 @@ SELECT
     sum(toInt128(`output_tokens`)) AS `output_tokens`,
     sum(toInt128(`cached_input_tokens`)) AS `cached_input_tokens`,
     now64(3, 'UTC') AS `computed_at`, assumeNotNull(since) AS `complete_before`
-FROM `bourse`.`usage_events_landed` FINAL
+FROM `bourse`.`usage_events_landed` AS a FINAL
 WHERE `landed_at` >= (SELECT if(count() = 0, toDateTime64('2200-01-01', 3, 'UTC'), toDateTime64(min(`minute`), 3, 'UTC')) FROM touched) - INTERVAL 3900 SECOND AND toStartOfMinute(`time`) IN touched
 GROUP BY `pool`, `minute`, `tenant`, `model`
-SETTINGS do_not_merge_across_partitions_select_final = 0, max_bytes_before_external_group_by = 2147483648
-COMMENT 'computes usage_by_minute_computed; 5c173bfaaf098094';
+SETTINGS do_not_merge_across_partitions_select_final = 0, max_bytes_before_external_group_by = 2147483648,
+    max_bytes_before_external_sort = 2147483648
+COMMENT 'computes usage_by_minute_computed; 9a6796539d9dcf44';

@@ -21,17 +21,21 @@ AS SELECT
     o.used AS `used`,
     o.price AS `price`,
     o.idle AS `idle`,
-    o.all_short - o.short AS `others_short`,
-    least(toInt128(o.idle), others_short) AS `sellable`,
-    sellable * o.price AS `worth`
+    o.others_short AS `others_short`,
+    o.sellable AS `sellable`,
+    o.sellable * o.price AS `worth`
 FROM
 (
     SELECT
         a.pool AS pool, a.period AS period, a.period_start AS period_start, a.tenant AS tenant,
-        a.allocated AS allocated, a.used AS used, a.price AS price, greatest(a.allocated - a.used, 0) AS idle,
+        a.base AS base, a.demand AS demand, a.bid AS bid, a.surplus AS surplus, a.bought AS bought, a.sold AS sold,
+        a.allocated AS allocated, a.used AS used, a.price AS price, a.charge AS charge, a.shortfall AS shortfall,
+        if(a.demand > a.allocated OR a.shortfall > 0, multiIf(a.shortfall > 0, 'capacity_fell', a.base + a.surplus >= a.demand, 'sold', a.surplus < a.bid, 'outbid', 'bid_less'), '') AS why,
         greatest(a.demand - a.allocated, 0) AS short,
-        sum(toInt128(short)) OVER (PARTITION BY a.pool, a.period, a.period_start) AS all_short
+        greatest(a.allocated - a.used, 0) AS idle,
+        sum(toInt128(short)) OVER (PARTITION BY a.pool, a.period, a.period_start) - short AS others_short,
+        least(toInt128(idle), others_short) AS sellable
     FROM `bourse`.allocations AS a
 ) AS o
-WHERE o.idle > 0 AND o.all_short > o.short
+WHERE o.sellable > 0
 COMMENT 'a tenant that left tokens of a period unused while others of its pool were short';
