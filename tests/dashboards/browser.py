@@ -1,38 +1,13 @@
-"""What the dashboard's tests share: a browser's questions, and rows as the sink's tables take them."""
+"""A browser's questions, as the dashboard's tests ask them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-from clickhouse_connect.driver.client import Client
 from dash import Dash
 
 from dashboards.app import EVERYBODY, PRESENT, build_app
-from schemas.clickhouse import tables
 from streams.settings import Settings
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def insert(client: Client, settings: Settings, name: str, rows: list[dict[str, Any]]) -> None:
-    (table,) = (each for each in tables(settings.clickhouse_database) if each.name == name)
-    known = {column.name for column in table.columns}
-    assert all(row.keys() <= known for row in rows), f"{name} has no column of such a name"
-    data = [[row.get(column.name, empty(column.clickhouse_type)) for column in table.columns] for row in rows]
-    client.insert(
-        f"{settings.clickhouse_database}.{table.insert_into}", data, column_names=[column.name for column in table.columns]
-    )
-
-
-def empty(clickhouse_type: str) -> Any:
-    if "Nullable" in clickhouse_type:
-        return None
-    if "DateTime64" in clickhouse_type:
-        return START
-    if "Array" in clickhouse_type:
-        return []
-    return 0 if "Int" in clickhouse_type or "Decimal" in clickhouse_type else ""
 
 
 def ask(asked: Settings | Dash, output: str, **inputs: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from browser import START, insert
+from databases import START, insert
 
 from streams.clickhouse import connect
 from streams.settings import Settings

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from browser import insert
+from databases import insert
 from landed_world import land
 from pool_world import PoolWorld, of_kind, tenant
 

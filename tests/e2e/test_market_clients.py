@@ -21,14 +21,18 @@ from typing import Any, TypeVar
 
 import pytest
 from confluent_kafka import Producer
+from databases import insert
 from system import System, until
 
 from infra.cli import main
+from schemas.loops import Rebalancing
 from schemas.market import DepositCommand, KeyCommand, OrderCommand
 from schemas.market_facts import OrderEventKind
 from schemas.outputs import Depth, Limit, output_key
+from schemas.planning import RebalanceCommand
 from schemas.published import Policy, PoolCommand, ProfileCommand
 from streams import tailing, tenant_state
+from streams.clickhouse import connect
 from streams.client import CommandPublisher, TenantClient
 from streams.codecs import decode, encode
 from streams.partitioning import home_partition
@@ -253,14 +257,15 @@ def test_limits_and_books_are_the_engines_also_after_it_was_killed(market: Marke
         state = {name: market.system.web(f"/pools/gpu%2Fa/tenants/{name}") for name in TENANTS}
         if {each["open_period"] for each in state.values()} != {period}:
             return False
-        limits = {limit.tenant: limit.tokens for limit in market.newest("limits").values() if isinstance(limit, Limit)}
+        told = [limit for limit in market.newest("limits").values() if isinstance(limit, Limit) and limit.pool == POOL]
+        limits = {limit.tenant: limit.tokens for limit in told}
         return market.present() == period and limits == {name: each["limit"] for name, each in state.items()}
 
     def books_agree() -> bool:
         told = {
             (book.period, side): prices[0]
             for book in market.newest("market").values()
-            if isinstance(book, Depth)
+            if isinstance(book, Depth) and book.pool == POOL
             for side, prices in (("buy", book.bid_price), ("sell", book.ask_price))
             if prices
         }
@@ -464,6 +469,56 @@ def test_a_bot_is_set_listed_tried_and_trades(market: Market, bourse: Callable[.
 
     assert asked("set", enabled=False).code == 0
     until(lambda: not offered(), SOON_S, "a disabled bot has taken its orders back")
+
+
+def test_bases_are_moved_by_the_command_line(market: Market, bourse: Callable[..., Said]) -> None:
+    """In a pool of which an earlier hour is known. What is proposed is done, once: by the journal, with reasons, and not again."""
+    system, pool, hour = market.system, "moved", int(time.time()) // 3600 - 1
+    terms = Rebalancing(quantile="1", fewest=1)  # of whatever further hours there are the largest counts
+    with CommandPublisher(system.settings) as operator:
+        operator.publish(PoolCommand(id="moved", pool=pool, capacity=10_000, period_s=2, rebalance=terms))
+        for tenant, base in (("ann", 1_000), ("bob", 4_000)):
+            operator.publish(ProfileCommand(id=f"moved-{tenant}", pool=pool, tenant=tenant, base=base, elasticity=1))
+    until(lambda: system.rows(f"SELECT * FROM periods WHERE pool = '{pool}'"), SOON_S, "the pool's first period has landed")
+    of_facts = {"topic": system.settings.topic("facts"), "partition": home_partition(pool.encode(), system.settings.partitions)}
+    earlier = [{**of_facts, "pool": pool, "period": hour * 1_800 + at} for at in range(9)]
+    client = connect(system.settings)
+    insert(client, system.settings, "periods", [{**row, "period_s": 2, "used": 3_100, "tenants": 2} for row in earlier])
+    used = (("ann", 3_000), ("bob", 100))
+    insert(
+        client, system.settings, "allocations", [{**row, "tenant": of, "used": tokens} for row in earlier for of, tokens in used]
+    )
+
+    def asked(*options: str) -> Any:
+        answer = bourse("rebalance", pool, *options, "--json")
+        assert answer.code == 0, answer.err
+        return answer.json
+
+    def commands() -> list[RebalanceCommand]:
+        records = (decode(record.value()) for record in system.read("journal"))
+        return [record for record in records if isinstance(record, RebalanceCommand) and record.pool == pool]
+
+    proposed = asked("--dry-run")
+    moves = {row["tenant"]: (row["need"], row["base"], row["after"]) for row in proposed["rows"]}
+    assert (proposed["status"], moves) == ("proposed", {"ann": (3_000, 1_000, 1_100), "bob": (100, 4_000, 3_900)})
+    assert commands() == []
+    done = asked()
+    assert (done["status"], done["rows"]) == ("done", proposed["rows"])
+    assert [dict(zip(command.tenant, command.need, strict=True)) for command in commands()] == [{"ann": 3_000, "bob": 100}]
+
+    def bases() -> dict[str, int]:
+        return {row["tenant"]: row["base"] for row in system.web(f"/pools/{pool}")["tenants"]}
+
+    until(lambda: bases() == {"ann": 1_100, "bob": 3_900}, SOON_S, "bases have moved")
+    facts = f"SELECT tenant, kind, before, after, reason FROM sla WHERE pool = '{pool}' ORDER BY tenant"
+    assert until(lambda: system.rows(facts), SOON_S, "the facts have landed") == [
+        ("ann", "rebalance", 1_000, 1_100, "long_term_use"),
+        ("bob", "rebalance", 4_000, 3_900, "long_term_use"),
+    ]
+    assert system.rows(f"SELECT moved, gave, got FROM rebalances WHERE pool = '{pool}'") == [(100, 1, 1)]
+    again = asked()
+    assert (again["status"], again["rows"]) == ("taken before", [])
+    assert len(commands()) == 1
 
 
 def test_the_example_bot_trades(market: Market) -> None:
