@@ -46,6 +46,7 @@ from schemas.units import (
 Model = Annotated[str, Field(max_length=256, strict=True), Unit("model that served"), Store("LowCardinality(String)")]
 RequestId = Annotated[str, Field(max_length=256, strict=True), Unit("id of the request"), Store("String")]
 Status = Annotated[str, Field(max_length=64, strict=True), Unit("outcome of the request"), Store("LowCardinality(String)")]
+Basis = Annotated[str, Field(max_length=64, strict=True), Unit("where the numbers come from"), Store("LowCardinality(String)")]
 Requests = Annotated[int, Field(ge=0, le=MAX_TOKENS, strict=True), Unit("requests"), Store("Int64", "T64, ZSTD(1)")]
 KvBlocks = Annotated[int, Field(ge=0, le=MAX_TOKENS, strict=True), Unit("KV-cache blocks"), Store("Int64", "T64, ZSTD(1)")]
 
@@ -54,6 +55,7 @@ class UsageEvent(Event):
     """One request's tokens, reported by the backend that served it. Identified by (source, id)."""
 
     KIND: ClassVar[str] = "usage"
+    VERSION: ClassVar[int] = 2
     TABLE: ClassVar[Table | None] = Table(
         name="usage_events",
         comment="one accepted usage event, once",
@@ -74,6 +76,8 @@ class UsageEvent(Event):
     )
     model: Model = Field(default="", validation_alias=AliasChoices("model", "gen_ai.request.model"))
     request_id: RequestId = ""
+    basis: Basis = ""
+    """Of a gateway: `reported` by the runtime, `counted` on the way, or `reserved`, as nobody knows more."""
 
     @model_validator(mode="after")
     def _cached_is_part_of_input(self) -> Self:

@@ -93,7 +93,7 @@ def test_an_external_writer_with_timestamps_in_milliseconds_is_resolved() -> Non
     writer = record(UsageEvent)
     writer["fields"][0]["type"] = {"type": "long", "logicalType": "timestamp-millis"}
     assert avro_fingerprint(writer) == avro_fingerprint(record(UsageEvent))
-    assert schemaless_reader(io.BytesIO(b"\x02\x02s\x02i\x02t\x02p\x02\x02\x00\x00\x00"), parsed(UsageEvent), None)["time"] == 1
+    assert schemaless_reader(io.BytesIO(b"\x02\x02s\x02i\x02t\x02p\x02\x02\x00\x00\x00\x00"), parsed(UsageEvent), None)["time"] == 1
 
 
 def test_json_schemas_say_what_the_door_takes() -> None:

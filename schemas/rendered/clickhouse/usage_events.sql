@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS `bourse`.`usage_events_landed`
     `cached_input_tokens` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)),
     `model` LowCardinality(String) COMMENT 'model that served' CODEC(ZSTD(1)),
     `request_id` String COMMENT 'id of the request' CODEC(ZSTD(1)),
+    `basis` LowCardinality(String) COMMENT 'where the numbers come from; Of a gateway: `reported` by the runtime, `counted` on the way, or `reserved`, as nobody knows more.' CODEC(ZSTD(1)),
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)),
     `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)),
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
@@ -33,7 +34,8 @@ ALTER TABLE `bourse`.`usage_events_landed`
     ADD COLUMN IF NOT EXISTS `cached_input_tokens` Int64 COMMENT 'tokens' CODEC(T64, ZSTD(1)) AFTER `output_tokens`,
     ADD COLUMN IF NOT EXISTS `model` LowCardinality(String) COMMENT 'model that served' CODEC(ZSTD(1)) AFTER `cached_input_tokens`,
     ADD COLUMN IF NOT EXISTS `request_id` String COMMENT 'id of the request' CODEC(ZSTD(1)) AFTER `model`,
-    ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `request_id`,
+    ADD COLUMN IF NOT EXISTS `basis` LowCardinality(String) COMMENT 'where the numbers come from; Of a gateway: `reported` by the runtime, `counted` on the way, or `reserved`, as nobody knows more.' CODEC(ZSTD(1)) AFTER `request_id`,
+    ADD COLUMN IF NOT EXISTS `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from' CODEC(ZSTD(1)) AFTER `basis`,
     ADD COLUMN IF NOT EXISTS `partition` Int32 COMMENT 'partition of that record' CODEC(T64, ZSTD(1)) AFTER `topic`,
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
     ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
@@ -50,11 +52,12 @@ CREATE OR REPLACE VIEW `bourse`.`usage_events`
     `cached_input_tokens` Int64 COMMENT 'tokens',
     `model` LowCardinality(String) COMMENT 'model that served',
     `request_id` String COMMENT 'id of the request',
+    `basis` LowCardinality(String) COMMENT 'where the numbers come from; Of a gateway: `reported` by the runtime, `counted` on the way, or `reserved`, as nobody knows more.',
     `topic` LowCardinality(String) COMMENT 'topic of the record that the row landed from',
     `partition` Int32 COMMENT 'partition of that record',
     `offset` Int64 COMMENT 'offset of that record',
     `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
 )
-AS SELECT `time`, `source`, `id`, `tenant`, `pool`, `input_tokens`, `output_tokens`, `cached_input_tokens`, `model`, `request_id`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`usage_events_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+AS SELECT `time`, `source`, `id`, `tenant`, `pool`, `input_tokens`, `output_tokens`, `cached_input_tokens`, `model`, `request_id`, `basis`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`usage_events_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
 COMMENT 'one accepted usage event, once';

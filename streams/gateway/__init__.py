@@ -1,0 +1,1 @@
+"""The gateway: real requests, admitted, passed on, measured and settled."""

@@ -1,0 +1,332 @@
+"""What a gateway must not forget: each request that it let in, and how it ended, in files of its own before anything is told.
+
+A record is a line: the CRC-32 of its text, 8 hex digits, a space, and its text, a JSON array (which has no line breaks). Records go
+to the newest *segment* by one write() each, some 5 µs with encoding, and the system keeps what was written when the process is
+killed. A thread syncs to disk every `sync_s`: a machine that loses power forgets that much at most.
+
+1. `begin` returns: the request is known, whatever happens to the process. Only then upstream is asked.
+2. `end` returns: what it used is known.
+3. `told` a position: everything before it is acknowledged by Kafka. Written at most once a second, so what a crash makes be told
+   again is a second of events, whose ids have not changed: that counts once.
+4. A segment is deleted when everything in it is told and no request that began in it runs.
+
+What was begun and never ended is found when the files are opened again: its process died. It ends then, as LOST, at what it had
+reserved: nobody can say what it used, and its tenant was entitled to no more. 250 bytes a request: 50,000 requests/s write 13 MB/s,
+and a Kafka that is away costs disk, not memory; memory is what runs (some 200 bytes a request).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from streams.errors import UserError
+
+CHECKSUM_BYTES = 9
+"""With its space."""
+SEGMENT_BYTES = 64 << 20
+CHUNK_BYTES = 1 << 20
+"""So much is read at once: some 5,000 records, 5 ms. The longest line fits: its names are bounded to a few hundred bytes each."""
+SYNC_S = 0.2
+
+LOST = "lost"
+"""How a request ended of which only the beginning is known."""
+
+
+class Begun(NamedTuple):
+    """A request that is about to be passed on.
+
+    Attributes:
+        request: its id.
+        started_ms: milliseconds since 1970.
+        input_tokens: counted or estimated.
+        most_output: reserved besides.
+    """
+
+    request: str
+    tenant: str
+    pool: str
+    model: str
+    started_ms: int
+    input_tokens: int
+    most_output: int
+
+
+class Ended(NamedTuple):
+    """What a request came to, with all that is published of it.
+
+    Attributes:
+        ended_ms: milliseconds since 1970.
+        basis: who says so: reported, counted or reserved.
+        latency_ms: None: nobody knows, as of one that was lost.
+        ttft_ms: None: nothing came.
+        tpot_ms: of the output after its first token; None: there was none.
+        status: ok, or how it went wrong.
+    """
+
+    request: str
+    tenant: str
+    pool: str
+    model: str
+    ended_ms: int
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    basis: str
+    latency_ms: int | None
+    ttft_ms: int | None
+    tpot_ms: int | None
+    status: str
+
+
+Record = Begun | Ended
+
+_KINDS: dict[str, type[Begun | Ended]] = {"b": Begun, "e": Ended}
+_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
+
+
+class Position(NamedTuple):
+    """Between two records."""
+
+    segment: int
+    offset: int
+
+
+class WriteAheadError(UserError):
+    """The files can't be used: another gateway has them, or they are damaged. What is in them stays as it is."""
+
+
+class WriteAhead:
+    """The files of one gateway. `begin` and `end` belong to one thread, `read` and `told` to another.
+
+    Args:
+        directory: of this gateway alone; made if it is missing.
+        now_ms: milliseconds since 1970; when the lost ones end.
+        segment_bytes: after which a new file is begun.
+        sync_s: how much a machine that loses power may forget.
+
+    Raises:
+        WriteAheadError: another process has them, or a record that is followed by others is damaged.
+        OSError: the directory can't be written.
+    """
+
+    def __init__(self, directory: Path, now_ms: int, *, segment_bytes: int = SEGMENT_BYTES, sync_s: float = SYNC_S) -> None:
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as taken:
+            os.close(self._lock)
+            raise WriteAheadError(f"{directory}: another gateway writes there; each needs a name of its own (--name)") from taken
+        self._running: dict[str, int] = {}  # request -> the segment in which it began
+        self._begun_in: Counter[int] = Counter()
+        self._told = _read_told(directory / "told")
+        unended = self._recover()
+        self._segment = max(self._segments(), default=0) + 1
+        self._file = self._open_segment()
+        self._written = 0
+        self._first = min(self._segments())
+        for begun in unended:
+            self.end(_lost(begun, now_ms))
+        self.lost = len(unended)
+        self._closing = threading.Event()
+        self._syncing = threading.Thread(target=self._sync_now_and_then, args=(sync_s,), name="write-ahead", daemon=True)
+        self._syncing.start()
+
+    @property
+    def running(self) -> int:
+        """Requests that began and have not ended."""
+        return len(self._running)
+
+    @property
+    def told_through(self) -> Position:
+        """Everything before it is known to Kafka."""
+        return self._told
+
+    @property
+    def ends(self) -> Position:
+        """Behind the last record."""
+        return Position(self._segment, self._written)
+
+    def begin(self, begun: Begun) -> None:
+        """A request will be passed on.
+
+        Raises:
+            OSError: it can't be written (a full disk): do not pass it on.
+        """
+        self._append(begun)
+        self._running[begun.request] = self._segment
+        self._begun_in[self._segment] += 1
+
+    def end(self, ended: Ended) -> None:
+        """A request has ended. One that never began is taken as well: it was lost, and comes back.
+
+        Raises:
+            OSError: it can't be written. It will be found as lost.
+        """
+        self._append(ended)
+        segment = self._running.pop(ended.request, None)
+        if segment is not None:
+            self._begun_in[segment] -= 1
+
+    def read(self, start: Position, most: int) -> tuple[list[Ended], Position]:
+        """What ended behind a position, in their order, and where to read on; a chunk more than `most` at most.
+
+        Raises:
+            WriteAheadError: a record is damaged.
+        """
+        found: list[Ended] = []
+        segment, offset = start
+        while len(found) < most:
+            last = self._segment  # looked at first: a segment that is not the last one is written whole
+            path = self._path(segment)
+            size = self._written if segment == last else path.stat().st_size if path.exists() else 0
+            if offset < size:
+                with path.open("rb") as file:
+                    file.seek(offset)
+                    data = file.read(min(size - offset, CHUNK_BYTES))
+                before = offset
+                for record, length in _records(path, data, offset):
+                    offset += length
+                    if isinstance(record, Ended):
+                        found.append(record)
+                if offset > before:
+                    continue
+            if segment >= last:
+                break
+            segment, offset = segment + 1, 0
+        return found, Position(segment, offset)
+
+    def told(self, through: Position) -> None:
+        """Kafka has everything before a position: it will not be told again, and files that nobody needs are deleted."""
+        self._told = through
+        path = self._directory / "told"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(f"{through.segment} {through.offset}", encoding="ascii")
+        fresh.replace(path)
+        while self._first < through.segment and not self._begun_in[self._first]:
+            self._path(self._first).unlink(missing_ok=True)
+            del self._begun_in[self._first]
+            self._first += 1
+
+    def close(self) -> None:
+        """Syncs and lets go of the files; safe to call twice."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._syncing.join()
+        os.fsync(self._file)
+        os.close(self._file)
+        os.close(self._lock)
+
+    def _append(self, record: Record) -> None:
+        body = to_json((_LETTERS[type(record)], *record))
+        data = b"%08x %b\n" % (zlib.crc32(body), body)
+        if self._written + len(data) > self._segment_bytes and self._written:
+            self._roll()
+        written = os.write(self._file, data)
+        if written < len(data):  # a disk that is full takes a part: nobody may read on behind it
+            os.ftruncate(self._file, self._written)
+            os.lseek(self._file, self._written, os.SEEK_SET)
+            raise OSError(f"{self._path(self._segment)}: {written} of {len(data)} bytes could be written")
+        self._written += len(data)
+
+    def _roll(self) -> None:
+        os.fsync(self._file)
+        os.close(self._file)
+        self._segment += 1
+        self._written = 0
+        self._file = self._open_segment()
+
+    def _open_segment(self) -> int:
+        return os.open(self._path(self._segment), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def _path(self, segment: int) -> Path:
+        return self._directory / f"{segment:010}.log"
+
+    def _segments(self) -> list[int]:
+        return [int(path.stem) for path in self._directory.glob("*.log")]
+
+    def _recover(self) -> list[Begun]:
+        """Those that began and never ended, in the order in which they began."""
+        begun: dict[str, Begun] = {}
+        for segment in sorted(self._segments()):
+            path = self._path(segment)
+            for record, _ in _records(path, path.read_bytes(), 0):
+                if isinstance(record, Begun):
+                    begun[record.request] = record
+                    self._running[record.request] = segment
+                    self._begun_in[segment] += 1
+                elif begun.pop(record.request, None):
+                    self._begun_in[self._running.pop(record.request)] -= 1
+        return list(begun.values())
+
+    def _sync_now_and_then(self, every_s: float) -> None:
+        synced = Position(0, 0)
+        while not self._closing.wait(every_s):
+            if self.ends != synced:
+                synced = self.ends
+                try:
+                    os.fsync(self._file)
+                except OSError:  # the file was closed when its segment was full, and synced before
+                    continue
+
+
+def _records(path: Path, data: bytes, start: int) -> Iterator[tuple[Record, int]]:
+    """The records that are whole in a part of a segment, which begins at byte `start`; each with its length.
+
+    A line that breaks off at the end of a segment is no record: its process died while writing it, before anybody relied on it.
+
+    Raises:
+        WriteAheadError: a line that is there whole is not what was written.
+    """
+    lines = data.split(b"\n")
+    lines.pop()  # nothing, or what breaks off
+    at = start
+    for line in lines:
+        text = line[CHECKSUM_BYTES:]
+        if line[:CHECKSUM_BYTES] != b"%08x " % zlib.crc32(text):
+            raise WriteAheadError(f"{path}: the record at byte {at} is damaged; move the file away to go on without it")
+        letter, *fields = from_json(text)
+        at += len(line) + 1
+        yield _KINDS[letter](*fields), len(line) + 1
+
+
+def _lost(begun: Begun, now_ms: int) -> Ended:
+    return Ended(
+        begun.request,
+        begun.tenant,
+        begun.pool,
+        begun.model,
+        ended_ms=now_ms,
+        input_tokens=begun.input_tokens,
+        output_tokens=begun.most_output,
+        cached_input_tokens=0,
+        basis="reserved",
+        latency_ms=None,
+        ttft_ms=None,
+        tpot_ms=None,
+        status=LOST,
+    )
+
+
+def _read_told(path: Path) -> Position:
+    try:
+        segment, offset = path.read_text(encoding="ascii").split()
+        return Position(int(segment), int(offset))
+    except FileNotFoundError:
+        return Position(0, 0)
+    except ValueError as damaged:
+        raise WriteAheadError(
+            f"{path}: does not hold a position; delete it to tell everything again, which counts once"
+        ) from damaged

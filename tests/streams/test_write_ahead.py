@@ -1,0 +1,197 @@
+"""What a gateway must not forget: its files, when the process is killed, a disk is full, or bytes are damaged."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streams.gateway.write_ahead import LOST, Begun, Ended, Position, WriteAhead, WriteAheadError
+
+START = Position(0, 0)
+NOW = 1_800_000_000_000
+
+
+def begun(name: str) -> Begun:
+    return Begun(name, "ann", "llm", "llama", NOW, 100, 50)
+
+
+def ended(name: str, output: int = 7) -> Ended:
+    return Ended(name, "ann", "llm", "llama", NOW + 1, 100, output, 0, "reported", 1, 1, None, "ok")
+
+
+def told(files: WriteAhead, start: Position = START) -> list[str]:
+    return [each.request for each in files.read(start, 10**6)[0]]
+
+
+def test_what_ended_is_read_once_in_its_order(tmp_path: Path) -> None:
+    files = WriteAhead(tmp_path, NOW, segment_bytes=1_000)
+    names = [f"r{number}" for number in range(50)]
+    for name in names:
+        files.begin(begun(name))
+    assert files.running == 50
+    for name in names:
+        files.end(ended(name))
+    found, place = files.read(START, 7)
+    while True:
+        more, behind = files.read(place, 7)
+        if behind == place:
+            break
+        found, place = found + more, behind
+    assert [each.request for each in found] == names
+    assert found[3] == ended("r3")
+    assert place == files.ends
+    assert files.running == 0
+    files.close()
+
+
+def test_files_that_nobody_needs_are_deleted_and_those_of_a_running_request_stay(tmp_path: Path) -> None:
+    files = WriteAhead(tmp_path, NOW, segment_bytes=500)
+    files.begin(begun("long"))
+    for number in range(40):
+        files.begin(begun(str(number)))
+        files.end(ended(str(number)))
+    files.told(files.ends)
+    many = len(list(tmp_path.glob("*.log")))
+    assert many > 5, "the first file holds the beginning of one that runs"
+    files.end(ended("long"))
+    files.told(files.ends)
+    assert len(list(tmp_path.glob("*.log"))) == 1
+    files.close()
+
+
+def test_what_was_begun_and_never_ended_is_lost_at_its_reservation_once(tmp_path: Path) -> None:
+    files = WriteAhead(tmp_path, NOW)
+    for name in "abc":
+        files.begin(begun(name))
+    files.end(ended("b"))
+    files.close()
+    again = WriteAhead(tmp_path, NOW + 9)
+    found = again.read(START, 100)[0]
+    assert [(each.request, each.status, each.basis, each.output_tokens, each.ended_ms) for each in found] == [
+        ("b", "ok", "reported", 7, NOW + 1),
+        ("a", LOST, "reserved", 50, NOW + 9),
+        ("c", LOST, "reserved", 50, NOW + 9),
+    ]
+    assert found[1].latency_ms is None
+    again.close()
+    third = WriteAhead(tmp_path, NOW + 20)
+    assert (third.lost, told(third)) == (0, ["b", "a", "c"])
+    third.told(third.ends)
+    third.close()
+    last = WriteAhead(tmp_path, NOW)
+    assert told(last, last.told_through) == []
+    last.close()
+
+
+def test_only_one_process_has_the_files(tmp_path: Path) -> None:
+    files = WriteAhead(tmp_path, NOW)
+    with pytest.raises(WriteAheadError, match="another gateway"):
+        WriteAhead(tmp_path, NOW)
+    files.close()
+    WriteAhead(tmp_path, NOW).close()
+
+
+def _written(directory: Path) -> Path:
+    files = WriteAhead(directory, NOW)
+    for name in "abc":
+        files.begin(begun(name))
+        files.end(ended(name))
+    files.close()
+    return min(directory.glob("*.log"))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(1, 400))
+def test_a_record_that_breaks_off_was_not_written(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    path = _written(tmp_path_factory.mktemp("cut"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: max(len(whole) - cut, 0)] + bytes(cut % 2 * 64))
+    files = WriteAhead(path.parent, NOW)
+    names = told(files)
+    assert sorted(names) == ["a", "b", "c"][: len(names)], "each that began is told, once"
+    files.close()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_damaged_record_is_named_and_nothing_is_changed(tmp_path_factory: pytest.TempPathFactory, where: float, bit: int) -> None:
+    path = _written(tmp_path_factory.mktemp("damaged"))
+    data = bytearray(path.read_bytes())
+    place = int(where * (len(data) - 1))  # the last one is the line's end: without it the line has broken off
+    data[place] ^= 1 << bit
+    path.write_bytes(data)
+    with pytest.raises(WriteAheadError, match=r"0000000001\.log: the record at byte \d+ is damaged"):
+        WriteAhead(path.parent, NOW)
+    assert path.read_bytes() == data
+
+
+def test_a_position_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "told").write_text("half")
+    with pytest.raises(WriteAheadError, match="told: does not hold a position"):
+        WriteAhead(tmp_path, NOW)
+
+
+def test_a_full_disk_takes_nothing_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = WriteAhead(tmp_path, NOW)
+    files.begin(begun("a"))
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:20]))
+    with pytest.raises(OSError, match="20 of"):
+        files.begin(begun("b"))
+    monkeypatch.undo()
+    files.end(ended("a"))
+    assert (files.running, told(files)) == (0, ["a"])
+    files.close()
+    again = WriteAhead(tmp_path, NOW)
+    assert again.lost == 0
+    again.close()
+
+
+KILLED = """
+import sys, random
+from pathlib import Path
+from streams.gateway.write_ahead import Begun, Ended, WriteAhead
+files, number = WriteAhead(Path(sys.argv[1]), 5, segment_bytes=20_000), 0
+while True:
+    number += 1
+    name = f"{sys.argv[2]}-{number}"
+    files.begin(Begun(name, "ann", "llm", "m", 1, 10, 5))
+    print("b", name, flush=True)
+    if number % 3:
+        files.end(Ended(name, "ann", "llm", "m", 2, 10, 3, 0, "reported", 1, 1, None, "ok"))
+        print("e", name, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_forgets_nothing(tmp_path: Path) -> None:
+    """Three lives, each killed at a moment of its own: what each said it had written comes out as ended or as lost, never both."""
+    said: dict[str, str] = {}
+    for life in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path / "wal"), str(life)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        for _ in range(random.Random(life).randint(200, 900)):
+            kind, name = child.stdout.readline().split()
+            said[name] = kind
+        child.send_signal(signal.SIGKILL)
+        for line in child.stdout:
+            if line.endswith("\n"):
+                said[line.split()[1]] = line.split()[0]
+        child.wait()
+    files = WriteAhead(tmp_path / "wal", 9)
+    found = files.read(START, 10**6)[0]
+    left = {each.request: each.status for each in found}
+    assert len(left) == len(found), "each once"
+    assert said.keys() <= left.keys()
+    assert {name for name, kind in said.items() if kind == "e"} <= {name for name, status in left.items() if status == "ok"}
+    assert files.lost > 0
+    files.close()
