@@ -18,6 +18,9 @@ SECONDS ?=
 ARGS ?=
 N ?= 200
 
+# Hundreds of processes are started: where this is set (in many containers) each would compile our modules for itself.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo test coverage check format bench torture render clean
 
 install: $(STAMP)
@@ -34,13 +37,13 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install
 	@$(BIN)/bourse demo $(if $(TRACE),--trace "$(TRACE)") $(if $(SPEED),--speed $(SPEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-# Two at a time: one runs what needs brokers and stores, the other whole systems, then both what needs only a processor.
+# Three at a time: one runs whole systems, one what needs brokers and stores; the third yields to both, with what needs neither.
 test: check
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 3 $(ARGS)
 
 # Apart from `make test`: it makes pure tests take 1.7 times as long (Python 3.11 has no sys.monitoring to count lines with).
 coverage: install
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 3 --cov --cov-report=term $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

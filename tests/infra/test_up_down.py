@@ -63,7 +63,8 @@ def new_home(tmp_path: Path) -> Iterator[Callable[..., Home]]:
 
     yield make
     for home in made:
-        home.run("down", code=None)
+        if processes.of_home(home.directory):
+            home.run("down", code=None)
         left = processes.of_home(home.directory)
         processes.stop(left, grace_s=1)
         assert not left, f"`down` left {left}"
