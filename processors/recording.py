@@ -178,10 +178,10 @@ def _usage_counted(state: PartitionState, fact: UsageCounted) -> None:
     runs = pool.open is not None and fact.period <= pool.open.period
     if not runs:
         pool.ahead = max(pool.ahead, fact.period)
-    used = np.array(fact.used, np.int64)
+    used = np.asarray(fact.used, np.int64)
     saturating_add(pool.tenants["used" if runs else "next_used"], slots, used)
     record_served(pool, slots, used)
-    saturating_add(pool.tenants["requests" if runs else "next_requests"], slots, np.array(fact.requests, np.int64))
+    saturating_add(pool.tenants["requests" if runs else "next_requests"], slots, np.asarray(fact.requests, np.int64))
 
 
 def _usage_unrouted(state: PartitionState, fact: UsageUnrouted) -> None:

@@ -165,14 +165,14 @@ def _decided(state: PartitionState, data: bytes, offset: int, journal: str) -> l
     return _folded(state, record_at(data, offset, journal), offset, journal)
 
 
-def record_at(data: bytes, offset: int, journal: str) -> Event:
-    """A journal record.
+def record_at(data: bytes, offset: int, journal: str, read: Callable[[bytes], Event] = decode) -> Event:
+    """A journal record. `read`: who reads a whole journal has a `ReportReader` for it.
 
     Raises:
         ReplayError: we have not written it.
     """
     try:
-        return decode(data)
+        return read(data)
     except UnreadableRecord as error:
         raise ReplayError(f"{journal}, offset {offset}: {error}") from error
 

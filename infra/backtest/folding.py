@@ -26,6 +26,7 @@ from schemas.fact import Fact
 from schemas.journal import AdmissionSums, LatencySums
 from schemas.model import Event
 from streams.errors import BadInput
+from streams.meter_reports import ReportReader
 from streams.replay import FETCH_RECORDS, ReplayError, record_at
 
 Progress = Callable[[int, int, int], None]
@@ -82,10 +83,10 @@ def fold_variants(
     """
     solved: dict[bytes, list[float]] = {}
     foldings = [_Folding(variant, Tally(pool, stretch, solved)) for variant in tried]
-    read, last_offset = 0, -1
+    reader, read, last_offset = ReportReader(), 0, -1
     with journal.opened() as (name, length, records):
         for offset, data in records:
-            record = record_at(data, offset, name)
+            record = record_at(data, offset, name, reader.read)
             try:
                 for folding in foldings:
                     _fold_record(folding, record, offset, pool)

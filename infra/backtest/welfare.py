@@ -10,13 +10,16 @@ has of its guarantee and wants (floor):
 
 `money` is the whole window's budget less one base charge, and what tenants bought of each other is added to it: no policy can
 do better at these bases and prices, so the optimum is an upper bound. It knows all demand beforehand, which no policy does.
-Solved by HiGHS (https://highs.dev) through scipy; 1,000 tenants take about 3 ms a period, and a block bounds the memory.
+Who has no budget mostly gets all or nothing at any optimum (`_settled`); the rest is solved by HiGHS (https://highs.dev) through
+scipy. 1,000 tenants, a fifth of them with budgets, take 2 ms a period; HiGHS alone would take 18. A block bounds the memory.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +32,7 @@ budget in each of them, which only raises the bound."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Window = tuple[str, int, int]
 """Tenant, length of its window in seconds, number of the window."""
 
@@ -103,63 +107,107 @@ def optimal(block: list[Demanded]) -> list[float]:
     Raises:
         RuntimeError: HiGHS found no optimum: x = 0 is allowed and all is bounded, so this is a fault.
     """
+    worth = np.array([float(period.value @ period.floor.astype(np.float64)) for period in block])
+    cells = _cells(block)
+    if not len(cells.need):
+        return list(map(float, worth))
+    # In units of the largest, as HiGHS takes 1e-7 for nothing: tokens and worth are then at most 1.
+    unit = max(float(cells.need.max()), 1.0)
+    line, limit = _budgets(block, cells, unit)
+    spare = np.array([max(period.spare, 0) for period in block], np.float64) / unit
+    need = cells.need / unit
+    given = np.zeros(len(need))
+    open_ = np.ones(len(need), np.bool_)
+    for at, (start, end) in enumerate(pairwise(cells.starts)):
+        these = slice(start, end)
+        surely, perhaps = _settled(cells.value[these], need[these], line[these] < 0, spare[at])
+        given[these], open_[these] = np.where(surely, need[these], 0), perhaps
+        spare[at] = max(spare[at] - given[these].sum(), 0)
+    left = np.flatnonzero(open_)
+    if len(left):
+        given[left] = _divided(cells.value[left], need[left], (cells.period[left], spare), (line[left], limit))
+    return list(map(float, worth + np.bincount(cells.period, cells.value * given, len(block)) * unit))
+
+
+class _Cells(NamedTuple):
+    """Tenants that want more than their floor, period after period: `starts` says where each begins, and where the last ends."""
+
+    period: Ints
+    tenant: Ints
+    value: Floats
+    need: Floats
+    starts: list[int]
+
+
+def _cells(block: list[Demanded]) -> _Cells:
     rows = [np.flatnonzero(period.need > 0) for period in block]
-    starts = np.cumsum([0, *(len(each) for each in rows)])
-    worth = [float(period.value @ period.floor.astype(np.float64)) for period in block]
-    if not starts[-1]:
-        return worth
     # Who wants more than there is wants what there is: else one wild wish would be the unit, and all that was divided nothing.
     wished = [np.minimum(period.need[each], max(period.spare, 0)) for period, each in zip(block, rows, strict=True)]
-    need = np.concatenate(wished).astype(np.float64)
-    value = np.concatenate([period.value[each] for period, each in zip(block, rows, strict=True)])
-    # In units of the largest, as HiGHS takes 1e-7 for nothing: tokens and worth are then at most 1.
-    unit, dear = max(float(need.max()), 1.0), max(float(value.max()), 1e-12)
-    matrix, limits = _constraints(block, rows, starts, unit)
-    found = linprog(-value / dear, matrix, limits, bounds=np.stack([np.zeros_like(need), need / unit], axis=1), method="highs")
-    if found.status != 0:
-        raise RuntimeError(f"no optimum of {len(need)} variables: {found.message}")
-    given = value * found.x * unit
-    return [own + float(given[start:end].sum()) for own, start, end in zip(worth, starts[:-1], starts[1:], strict=True)]
+    return _Cells(
+        np.repeat(np.arange(len(block)), [len(each) for each in rows]),
+        np.concatenate(rows),
+        np.concatenate([period.value[each] for period, each in zip(block, rows, strict=True)]),
+        np.concatenate(wished).astype(np.float64),
+        [0, *accumulate(len(each) for each in rows)],
+    )
 
 
-def _constraints(
-    block: list[Demanded], rows: list[npt.NDArray[np.intp]], starts: npt.NDArray[np.intp], unit: float
-) -> tuple[sparse.csr_array, Floats]:
-    """Capacity of each period, then budgets of each window."""
+def _budgets(block: list[Demanded], cells: _Cells, unit: float) -> tuple[Ints, Floats]:
+    """Which budget pays each cell, and what each budget pays, in units of tokens. -1: none, or one that can't run out."""
     lines: dict[Window, int] = {}
     money: list[float] = []
-    at: list[int] = []
-    cells: list[int] = []
-    prices: list[float] = []
-    for period, taking, start in zip(block, rows, starts, strict=False):
-        for cell, row in enumerate(taking.tolist()):
-            window = period.windows.get(row)
-            if window is None or not period.reserve:
-                continue
-            line = lines.setdefault(window, len(lines))
-            if line == len(money):
-                money.append(0.0)
-            # Of versions of a profile in one window the largest budget; what others sold to it is paid from elsewhere.
-            money[line] = max(money[line], period.money[row] / period.reserve / unit)
-            at.append(line)
-            cells.append(int(start) + cell)
-            prices.append(1.0)
-    extra = np.zeros(len(lines))
+    of_cell = np.full(len(cells.need), -1)
+    for cell, (at, row) in enumerate(zip(cells.period.tolist(), cells.tenant.tolist(), strict=True)):
+        period = block[at]
+        window = period.windows.get(row)
+        if window is None or not period.reserve:
+            continue
+        line = of_cell[cell] = lines.setdefault(window, len(lines))
+        if line == len(money):
+            money.append(0.0)
+        # Of versions of a profile in one window the largest budget; what others sold to it is paid from elsewhere.
+        money[line] = max(money[line], period.money[row] / period.reserve / unit)
+    limit = np.array(money)
     for period in block:
         for row, window in period.windows.items():
             if window in lines:
-                extra[lines[window]] += min(int(period.bought[row]), int(period.need[row])) / unit
-    many = len(block)
-    of_period = np.repeat(np.arange(many), np.diff(starts))
-    matrix = sparse.csr_array(
-        (
-            np.concatenate([np.ones(len(of_period)), np.array(prices)]),
-            (
-                np.concatenate([of_period, many + np.array(at, np.intp)]),
-                np.concatenate([np.arange(len(of_period)), np.array(cells, np.intp)]),
-            ),
-        ),
-        shape=(many + len(lines), len(of_period)),
-    )
-    spare = np.array([max(period.spare, 0) for period in block], np.float64) / unit
-    return matrix, np.concatenate([spare, np.array(money) + extra])
+                limit[lines[window]] += min(int(period.bought[row]), int(period.need[row])) / unit
+    paid = of_cell >= 0
+    loose = np.bincount(of_cell[paid], cells.need[paid] / unit, len(limit)) <= limit
+    of_cell[paid] = np.where(loose[of_cell[paid]], -1, of_cell[paid])
+    return of_cell, limit
+
+
+def _settled(value: Floats, need: Floats, free: Mask, spare: float) -> tuple[Mask, Mask]:
+    """Of one period: who gets all of its need in every optimum, and who may get some of it; the others get nothing.
+
+    `free`: who has no budget. All that are worth more than `high` fit in together. If a free one of them lacked anything, somebody
+    of less worth would have it, and giving it to the free one is allowed and better. The free ones worth `low` or more can take all
+    there is: whoever has less worth than that has nothing, as it would be worth more with one of them.
+    """
+    order = np.argsort(-value, kind="stable")
+    high = _marginal(value[order], need[order], spare)
+    low = _marginal(value[order], np.where(free, need, 0)[order], spare)
+    surely = free & (value > high)
+    return surely, ~surely & (value >= low)
+
+
+def _marginal(value: Floats, need: Floats, spare: float) -> float:
+    """The worth at which needs, the dearest first, are more than there is; below all worth if they are not."""
+    over = np.flatnonzero(np.cumsum(need) > spare)
+    return float(value[over[0]]) if len(over) else -1.0
+
+
+def _divided(value: Floats, need: Floats, of_period: tuple[Ints, Floats], of_budget: tuple[Ints, Floats]) -> Floats:
+    """What each cell gets at the optimum. Both pairs: which of the limits holds for each cell (-1: none), and the limits."""
+    many = len(of_period[1])
+    paid = np.flatnonzero(of_budget[0] >= 0)
+    row = np.concatenate([of_period[0], many + of_budget[0][paid]])
+    column = np.concatenate([np.arange(len(need)), paid])
+    limits = np.concatenate([of_period[1], of_budget[1]])
+    matrix = sparse.csr_array((np.ones(len(row)), (row, column)), shape=(len(limits), len(need)))
+    dear = max(float(value.max()), 1e-12)
+    found = linprog(-value / dear, matrix, limits, bounds=np.stack([np.zeros_like(need), need], axis=1), method="highs")
+    if found.status != 0:
+        raise RuntimeError(f"no optimum of {len(need)} variables: {found.message}")
+    return np.asarray(found.x)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from journal_world import World, of_kind, pool, profile, usage
+from scipy.optimize import linprog
 from simulation import POOLS, Simulation
 
 from infra.backtest.figures import figures
@@ -30,6 +31,7 @@ from schemas.journal import AdmissionSums, LatencySums
 from schemas.planning import RebalanceCommand
 from streams.codecs import decode, encode
 from streams.errors import BadInput
+from streams.meter_reports import ReportReader
 
 NOBODY = lambda *_: None  # noqa: E731  the progress that nobody watches
 
@@ -89,10 +91,11 @@ def test_the_recorded_policy_gives_the_recorded_facts_exactly(seed: int) -> None
     world = World()
     for record in Simulation(seed, steps=400).records():
         world.take(record)
-    state, facts = PartitionState(), []
-    for offset, data in kept(world).records:
-        facts += facts_of(state, Variant().changed(decode(data), "llm"), offset)
-    assert [encode(fact) for fact in facts] == [encode(fact) for fact in world.facts]
+    for read in (decode, ReportReader().read):
+        state, facts = PartitionState(), []
+        for offset, data in kept(world).records:
+            facts += facts_of(state, Variant().changed(read(data), "llm"), offset)
+        assert [encode(fact) for fact in facts] == [encode(fact) for fact in world.facts]
     for name in pools_in(kept(world)):
         outcome = folded(world, Variant(), name)
         closed = [fact for fact in of_kind(world.facts, PeriodClosed) if fact.pool == name]
@@ -229,6 +232,42 @@ def test_a_budget_holds_over_all_periods_of_its_window() -> None:
     assert sum(optimal([each])) == pytest.approx(10 * 5)
     free = a_period(10, 0, [5.0, 1.0], [0, 0], [10, 10], windows=window, money={0: 0})  # what costs nothing needs no money
     assert sum(optimal([free])) == pytest.approx(50)
+
+
+def plainly_optimal(block: list[Demanded]) -> float:
+    """The whole programme as it stands in infra/backtest/welfare.py, nothing settled beforehand; all periods together."""
+    cells = [(at, row) for at, period in enumerate(block) for row in range(len(period.need))]
+    windows = sorted({window for period in block for window in period.windows.values()})
+    matrix, limits = np.zeros((len(block) + len(windows), len(cells))), np.zeros(len(block) + len(windows))
+    for column, (at, row) in enumerate(cells):
+        matrix[at, column] = 1
+        if row in block[at].windows:
+            matrix[len(block) + windows.index(block[at].windows[row]), column] = block[at].reserve
+    limits[: len(block)] = [max(period.spare, 0) for period in block]
+    for at, window in enumerate(windows, len(block)):
+        held = [(period, row) for period in block for row, name in period.windows.items() if name == window]
+        paid = max(period.money[row] for period, row in held)
+        limits[at] = paid + sum(period.reserve * min(period.bought[row], period.need[row]) for period, row in held)
+    value = np.concatenate([period.value for period in block])
+    need = np.concatenate([period.need for period in block])
+    found = linprog(-value, matrix, limits, bounds=np.stack([np.zeros(len(need)), need], axis=1), method="highs")
+    return float(value @ found.x) + sum(float(period.value @ period.floor) for period in block)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_settled_before_the_programme_is_solved_changes_no_optimum(seed: int) -> None:
+    chosen = np.random.default_rng(seed)
+    many, value = 6, chosen.integers(0, 5, 6) / 2  # few values: many ties
+    capped = np.flatnonzero(chosen.random(many) < chosen.choice([0.2, 0.5, 1]))
+    scarcity, reserve = chosen.choice([0.2, 0.6, 1.5]), int(chosen.choice([1, 3]))
+    money = {int(row): int(chosen.integers(0, 60)) for row in capped}
+    block = []
+    for number in range(5):
+        need = chosen.integers(0, 20, many)
+        windows = {row: (str(row), 60, number // 3) for row in money}
+        one = a_period(int(need.sum() * scarcity), reserve, value, chosen.integers(0, 5, many), need, windows=windows, money=money)
+        block.append(replace(one, bought=chosen.integers(0, 3, many)))
+    assert sum(optimal(block)) == pytest.approx(plainly_optimal(block), rel=1e-9)
 
 
 def test_no_policy_beats_the_optimum_whatever_the_journal() -> None:

@@ -1,5 +1,6 @@
 """The engine's rules about usage: each report counts once, in the right period, with the weight in force."""
 
+import numpy as np
 import pytest
 from journal_world import World, latency, mark, of_kind, opened, pool, profile, rows, state_bytes, usage
 
@@ -110,7 +111,7 @@ def test_an_unknown_tenant_is_metered_with_base_0_and_has_a_row_only_while_it_us
     ],
 )
 def test_cached_input_is_weighted_and_floored_per_tick_and_tenant(row, weight, used):
-    assert used_tokens([row[0]], [row[1]], [row[2]], weight) == [used]
+    assert used_tokens(*np.array(row, np.int64).reshape(3, 1), weight).tolist() == [used]
 
 
 def test_flooring_happens_once_for_each_report():
