@@ -1,8 +1,8 @@
 """Quantiles: the mean plus a tracked multiple of a scale of errors.
 
 The scale says how wrong the mean may be now: recent errors, those upwards, how much the experts disagree, and the mean itself. Its
-multiple rises by step x level when the tokens were above the quantile, and falls by step x (1 - level) when not, so that in the
-long run the tokens are above it in a share 1 - level of the periods, whatever their distribution (Gibbs and Candès 2021).
+multiple rises by step x aim when the tokens were above the quantile, and falls by step x (1 - aim) when not, so that in the
+long run the tokens are above it in a share 1 - aim of the periods, whatever their distribution (Gibbs and Candès 2021).
 """
 
 from itertools import pairwise
@@ -11,10 +11,10 @@ import numpy as np
 
 from processors.forecast.mixture import Mixed
 from processors.forecast.settings import (
+    AIMS,
     ERROR,
     EXCESS,
     FLOORS,
-    LEVELS,
     MEAN_PART,
     SPREAD_PART,
     STEPS,
@@ -40,8 +40,8 @@ def _scale(tenants: Columns, mixed: Mixed, mean: Floats) -> Floats:
 def learn(tenants: Columns, mean: Floats, values: Floats, tokens: Floats, concerned: tuple[Mask, Mask]) -> None:
     """Moves the multiples and the scales of those concerned: observed and idle, observed and busy."""
     for multiples, moving in zip(("idle_multiples", "busy_multiples"), concerned, strict=True):
-        for row, value, level, step, floor in zip(tenants[multiples], values, LEVELS, STEPS, FLOORS, strict=True):
-            moved = row + step * np.where(tokens > value, level, level - 1.0)
+        for row, value, aim, step, floor in zip(tenants[multiples], values, AIMS, STEPS, FLOORS, strict=True):
+            moved = row + step * np.where(tokens > value, aim, aim - 1.0)
             np.copyto(row, np.maximum(moved, floor), where=moving)
     warm = 1.0 / (tenants["seen"] + 1.0)
     observed = concerned[0] | concerned[1]

@@ -52,6 +52,10 @@ NEAR: Final = 2.0
 LEVELS: Final = (0.5, 0.9, 0.99)
 """The quantiles."""
 
+AIMS: Final = (0.5, 0.92, 0.99)
+"""Share of the periods that each quantile is steered to cover. Of 0.9 more than that, as demand is what has to be covered: who is
+above a quantile is there with more than usual. It covers 2 % more of the demand at a pinball loss that is 0.5 % higher."""
+
 FIRST_MULTIPLES: Final = (0.0, 1.5, 5.0)
 """Of the error scale, above the mean, where each quantile begins."""
 

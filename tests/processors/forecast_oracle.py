@@ -10,7 +10,7 @@ RATES = [0.7, 0.5, 0.3, 0.15, 0.05, 0.01]
 HOLT = [(0.9, 0.3, 0.9), (0.5, 0.1, 0.9)]
 EXPERTS = 18
 FIRST = [0.4] + [(1 - 0.4) / 17] * 17
-TAUS = [0.5, 0.9, 0.99]
+AIMS = [0.5, 0.92, 0.99]
 MOVES = [0.01, 0.03, 0.08]
 LEAST = [-1.0, 0.0, 0.0]
 DAY = 86_400
@@ -106,8 +106,8 @@ class Tenant:
         self.weights[idle] = [
             (1.0 - 0.0005) * (weight / total) + 0.0005 * first for weight, first in zip(moved, FIRST, strict=True)
         ]
-        for number, (tau, move, least) in enumerate(zip(TAUS, MOVES, LEAST, strict=True)):
-            by = tau if tokens > quantiles[number] else tau - 1.0
+        for number, (aim, move, least) in enumerate(zip(AIMS, MOVES, LEAST, strict=True)):
+            by = aim if tokens > quantiles[number] else aim - 1.0
             self.multiples[idle][number] = max(self.multiples[idle][number] + move * by, least)
         self.excess += max(0.2, warm) * (max(tokens - mean, 0.0) - self.excess)
         self.error += max(0.5, warm) * (abs(tokens - mean) - self.error)
