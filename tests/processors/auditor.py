@@ -242,8 +242,8 @@ class _Auditor:
 
     def on_rebalance(self, record, facts):
         """Bases go towards their needs, and no further; what is given is taken."""
+        self.commands.add((record.pool, record.id))
         if facts and facts[0].KIND == "command_refused":
-            self.commands.add((record.pool, record.id))
             following(facts)
         total = 0
         for row in (row for fact in self.sla for row in table(fact)):
