@@ -67,7 +67,7 @@ class Rehearsed:
 
 
 def rebalance(
-    pool: Annotated[str, typer.Argument(help="Id of the pool.")],
+    pool: Annotated[str | None, typer.Argument(help="Id of the pool. Default: the only one that there is.")] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the proposal; publish nothing.")] = False,
     timeout: Timeout = 30.0,
@@ -82,7 +82,7 @@ def rebalance(
     """
     settings = Settings.load()
     with _progress(quiet=as_json) as shown:
-        commands = _proposal(settings, pool, shown)
+        pool, commands = _proposal(settings, pool, shown)
         rehearsed = _rehearse(settings, pool, commands, shown)
     refused = rehearsed.refused
     if refused is None and not dry_run and not rehearsed.known:
@@ -137,16 +137,13 @@ def table_of(pool: str, rows: list[Row]) -> Table:
     return table
 
 
-def _proposal(settings: Settings, pool: str, shown: Progress) -> list[RebalanceCommand]:
-    """As of the last hour that has landed whole; nothing if nobody's need is known."""
+def _proposal(settings: Settings, pool: str | None, shown: Progress) -> tuple[str, list[RebalanceCommand]]:
+    """The pool, and its commands as of the last hour that has landed whole; none if nobody's need is known."""
     reader = Reader(settings.clickhouse_database)
     try:
         client = connect(settings)
         found = {each.pool: each for each in reader.pools(client)}
-        if pool not in found:
-            raise BadInput(
-                f"no closed period of pool {pool!r} has landed in ClickHouse; there are: {', '.join(sorted(found)) or 'none'}"
-            )
+        pool = _chosen(pool, sorted(found))
         closed = found[pool]
         terms = reader.rebalancing(client, closed)
         if terms is None:
@@ -157,11 +154,21 @@ def _proposal(settings: Settings, pool: str, shown: Progress) -> list[RebalanceC
         for hour in shown.track(hours, len(hours), description="history"):
             used = reader.hour(client, closed, hour)
             history.take(hour, used.tenant, used.tokens)
-        return list(proposal(pool, as_of_s, history, reader.standings(client, closed), terms))
+        return pool, list(proposal(pool, as_of_s, history, reader.standings(client, closed), terms))
     except ClickHouseError as error:
         where = settings.shown("clickhouse") or settings.clickhouse_url
         reason = (str(error) or type(error).__name__).splitlines()[0][:300]
         raise Unavailable(f"ClickHouse at {where}: {reason}; bourse status tells more") from error
+
+
+def _chosen(pool: str | None, landed: list[str]) -> str:
+    """The pool that is named, or the only one of those of which a closed period has landed."""
+    if pool is None and len(landed) == 1:
+        return landed[0]
+    if pool in landed:
+        return pool
+    said = "say which pool" if pool is None else f"no closed period of pool {pool!r} has landed in ClickHouse"
+    raise BadInput(f"{said}; there are: {', '.join(landed) or 'none'}")
 
 
 def _rehearse(settings: Settings, pool: str, commands: list[RebalanceCommand], shown: Progress) -> Rehearsed:

@@ -79,14 +79,15 @@ def test_a_dry_run_shows_what_the_engine_would_do_and_publishes_nothing(bourse):
 
 
 @pytest.mark.parametrize(
-    ("name", "says", "code"),
+    ("names", "says", "code"),
     [
-        ("off", "pool 'off' has rebalancing switched off", 2),
-        ("nowhere", "no closed period of pool 'nowhere' has landed in ClickHouse; there are: llm, new, off", 2),
+        (["off"], "pool 'off' has rebalancing switched off", 2),
+        (["nowhere"], "no closed period of pool 'nowhere' has landed in ClickHouse; there are: llm, new, off", 2),
+        ([], "say which pool; there are: llm, new, off", 2),
     ],
 )
-def test_what_cannot_be_rebalanced_is_one_line(bourse, name, says, code):
-    ended, _, complaint = bourse(name, "--dry-run")
+def test_what_cannot_be_rebalanced_is_one_line(bourse, names, says, code):
+    ended, _, complaint = bourse(*names, "--dry-run")
     assert ended == code
     assert says in " ".join(complaint.split())
 
