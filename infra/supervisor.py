@@ -50,7 +50,7 @@ class Setup:
         self._store = store
         self._pool = pool
         self._running: Future[None] | None = None
-        self._next = 0.0
+        self._next = self._began = 0.0
 
     def step(self, now: float, ready: set[str]) -> None:
         """Try when the store is there: the part of ours (`store`), or one that was given (None)."""
@@ -61,10 +61,12 @@ class Setup:
             self.reason = str(error) if error else ""
             if error:
                 log.warning("%s are not set up: %s", self.name, error)
+            else:
+                log.info("%s are set up, it took %.1f s", self.name, now - self._began)
             return
         store_is_there = self._store is None or self._store in ready
         if not self.done and self._running is None and now >= self._next and store_is_there:
-            self._running = self._pool.submit(self._work)
+            self._running, self._began = self._pool.submit(self._work), now
 
 
 class Supervisor:
