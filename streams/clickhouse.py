@@ -40,6 +40,9 @@ ANSWER_S = 30
 LONGEST_PAUSE_S = 5.0
 """Between two tries: an outage of hours costs a try every few seconds, its end is noticed as soon."""
 
+NOISY = ("clickhouse_connect.driver._backend.http_sync", "clickhouse_connect.driver.httputil", "urllib3.connectionpool")
+"""Loggers that warn of every try, with tracebacks; `until_done` says it once."""
+
 ONE_BLOCK = {
     # The block that the client sends is the block that is written: an asynchronous insert would mix it with others and answer
     # before it is safe, and a server may cut or join blocks at these sizes. 2^40 rows and no limit of bytes mean never.
@@ -133,8 +136,8 @@ class ClickHouse:
     """One client in one thread. Memory: what one call holds."""
 
     def __init__(self, settings: Settings) -> None:
-        for noisy in ("clickhouse_connect.driver._backend.http_sync", "urllib3.connectionpool"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)  # they warn of every try; until_done() says it once
+        for noisy in NOISY:
+            logging.getLogger(noisy).setLevel(logging.ERROR)
         self._settings = settings
         self._url = settings.shown("clickhouse") or settings.clickhouse_url
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clickhouse")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import random
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +29,13 @@ from schemas.loop_facts import Rebalanced
 from schemas.model import Event
 from schemas.planning import HOURS_OF_WEEK, PriorsCommand, PriorSource, RebalanceCommand
 from schemas.planning_facts import PriorOutcome, PriorsSet, ProfilesPrimed
+from streams import clickhouse as clickhouse_way
 from streams import history
-from streams.clickhouse import connect
+from streams.clickhouse import ClickHouse, connect
 from streams.codecs import decode, encode
 from streams.history import ClosedPool, Reader, hours_to_read
 from streams.partitioning import home_partition
+from streams.planner import Plans
 from streams.planner_note import PlannerNote
 from streams.settings import Settings
 
@@ -120,6 +125,10 @@ def test_an_hour_is_read_once(through: int | None, look_back: int, expected: ran
     assert list(found) == list(expected)
 
 
+class BrokenAnswerError(Exception):
+    """Holds as much of an answer as still goes through."""
+
+
 class Way:
     """A way to ClickHouse that can be cut: a port of its own, behind which nothing answers until it is opened."""
 
@@ -154,17 +163,110 @@ class Way:
                 return
             server = socket.create_connection(self._target)
             self._open += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+            for source, sink, answer in ((client, server, False), (server, client, True)):
+                threading.Thread(target=self._pump, args=(source, sink, answer), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, answer: bool) -> None:
+        try:
+            while data := source.recv(65_536):
+                sink.sendall(self._forward(data, answer=answer))
+            sink.shutdown(socket.SHUT_WR)
+        except BrokenAnswerError as broken:
+            sink.sendall(broken.args[0])
+            sink.shutdown(socket.SHUT_RDWR)
+        except OSError:  # it was cut, or one side has gone
+            return
+
+    def _forward(self, data: bytes, *, answer: bool) -> bytes:
+        return data
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+class FaultyWay(Way):
+    """Each answer that is due to fail breaks off behind its head."""
+
+    def __init__(self, url: str, failing: Callable[[int], bool]) -> None:
+        super().__init__(url)
+        self.answers = self.broken = 0
+        self.on_fault: Callable[[], None] = lambda: None
+        self._failing = failing
+
+    def _forward(self, data: bytes, *, answer: bool) -> bytes:
+        if answer and data.startswith(b"HTTP/"):
+            self.answers += 1
+            if self._failing(self.answers):
+                self.broken += 1
+                self.on_fault()
+                head, end, body = data.partition(b"\r\n\r\n")
+                raise BrokenAnswerError(head + end + body[: len(body) // 2])
+        return data
+
+
+def planned_through(database: Settings, way: Way | None = None) -> list[Event]:
+    """All that is planned, in order; whoever waits is told the beginning and the end of it."""
+    name, url = database.clickhouse_database, way.url if way else database.clickhouse_url
+    settings = Settings(home=database.home, clickhouse=url, clickhouse_database=name)
+    waited: list[bool] = []
+    commands: list[Event] = []
+
+    async def run() -> None:
+        store = ClickHouse(settings)
+        plans = Plans(settings, store, waited.append)
+        while (found := await plans.next()) is not None:
+            commands.extend(plans.commands(found))
+            plans.planned[found.pool] = found.as_of_s
+        store.close()
+
+    asyncio.run(run())
+    assert waited == [True, False] * (len(waited) // 2)
+    return commands
+
+
+@pytest.fixture(scope="module")
+def whole(database: Settings) -> list[Event]:
+    """What is planned without any outage."""
+    return planned_through(database)
+
+
+def test_an_outage_amid_a_plan_changes_nothing_of_it(
+    database: Settings, whole: list[Event], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(clickhouse_way, "LONGEST_PAUSE_S", 0.02)
+    assert [(said.KIND, getattr(said, "pool", "")) for said in whole] == [
+        ("rebalance", "gpt"),
+        ("priors", "llm"),
+        ("rebalance", "llm"),
+    ]
+    rng = random.Random(5)
+    way = FaultyWay(database.clickhouse_url, lambda _number: rng.random() < 0.08)
+    way.open()
+    assert planned_through(database, way) == whole
+    way.cut()
+    assert way.broken > 10
+    said = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "works again" in said[-1]
+    assert all("trying until it works" in each or "works again" in each for each in said), said
+
+
+def test_a_store_that_comes_back_empty_amid_a_plan_is_not_believed(database: Settings) -> None:
+    """It lands everything again: until the periods are there, nothing is planned."""
+    client, name = connect(database), database.clickhouse_database
+    way = FaultyWay(database.clickhouse_url, lambda number: number == 60)
+
+    def forget() -> None:
+        for table in ("allocations", "periods", "profiles"):
+            client.command(f"RENAME TABLE {name}.{table}_landed TO {name}.{table}_before")
+            client.command(f"CREATE TABLE {name}.{table}_landed AS {name}.{table}_before")
+
+    way.on_fault = forget
+    way.open()
     try:
-        while data := source.recv(65_536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:  # it was cut, or one side has gone
-        return
+        assert planned_through(database, way) == []
+    finally:
+        way.cut()
+        for table in ("allocations", "periods", "profiles"):
+            client.command(f"DROP TABLE {name}.{table}_landed")
+            client.command(f"RENAME TABLE {name}.{table}_before TO {name}.{table}_landed")
+    assert way.broken == 1
 
 
 class Lab(Bourse):
