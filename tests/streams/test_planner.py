@@ -253,7 +253,7 @@ def test_a_store_that_comes_back_empty_amid_a_plan_is_not_believed(database: Set
     way = FaultyWay(database.clickhouse_url, lambda number: number == 60)
 
     def forget() -> None:
-        for table in ("allocations", "periods", "profiles"):
+        for table in ("allocations", "periods"):
             client.command(f"RENAME TABLE {name}.{table}_landed TO {name}.{table}_before")
             client.command(f"CREATE TABLE {name}.{table}_landed AS {name}.{table}_before")
 
@@ -263,7 +263,7 @@ def test_a_store_that_comes_back_empty_amid_a_plan_is_not_believed(database: Set
         assert planned_through(database, way) == []
     finally:
         way.cut()
-        for table in ("allocations", "periods", "profiles"):
+        for table in ("allocations", "periods"):
             client.command(f"DROP TABLE {name}.{table}_landed")
             client.command(f"RENAME TABLE {name}.{table}_before TO {name}.{table}_landed")
     assert way.broken == 1
