@@ -1,5 +1,7 @@
 """Who holds accounts on the ledger. An account is (asset, owner); an owner's name says what it is."""
 
+from collections.abc import Iterable
+
 OPERATOR = "operator"
 """Is paid for base, surplus and fees; offers unsold surplus."""
 
@@ -12,6 +14,8 @@ POOL = "pool"
 _TENANT = "tenant/"
 _BILLED = "billed/"
 _ESCROW = "escrow/"
+
+_OUTSIDE = frozenset({BANK, POOL})
 
 
 def tenant_account(tenant: str) -> str:
@@ -34,11 +38,11 @@ def tenant_of(owner: str) -> str | None:
     return owner.removeprefix(_TENANT) if owner.startswith(_TENANT) else None
 
 
-def billed_tenant_of(owner: str) -> str:
-    """The tenant that is billed; the inverse of `billed_account`."""
-    return owner.removeprefix(_BILLED)
+def billed_tenants_of(owners: Iterable[str]) -> list[str]:
+    """The tenants that are billed; the inverse of `billed_account`."""
+    return [owner.removeprefix(_BILLED) for owner in owners]
 
 
 def may_be_overdrawn(owner: str) -> bool:
     """Whether the account stands for something outside of the market, and may be below zero."""
-    return owner in {BANK, POOL} or owner.startswith(_BILLED)
+    return owner.startswith(_BILLED) or owner in _OUTSIDE

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from processors import budgets, demand
-from processors.accounts import billed_tenant_of
+from processors.accounts import billed_tenants_of
 from processors.bots.recording import record_actions, record_bot, record_bot_orders, record_bot_trades
 from processors.bots.waking import notice
 from processors.entitlement import TIERS
@@ -231,7 +231,7 @@ def _postings(state: PartitionState, fact: Postings) -> None:
     record_postings(state.pools[fact.pool], fact)
     tenants = state.pools[fact.pool].tenants
     if fact.code[0] == Code.ALLOCATION:
-        slots = tenants.slots_of(billed_tenant_of(name) for name in fact.debit_account)
+        slots = tenants.slots_of(billed_tenants_of(fact.debit_account))
         budgets.spend(tenants, slots, np.array(fact.amount, np.int64))
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
+from json.encoder import encode_basestring
 from typing import Any
 
 from processors import ledger
@@ -25,7 +26,8 @@ Row = list[Any]
 
 def dump_market(market: Market) -> list[bytes]:
     """The market's whole state, in chunks of CHUNK_ROWS rows; none where nothing was ever traded."""
-    return list(_chunks(_rows(market)))
+    kept = ledger.dump(market.ledger)
+    return list(_chunks(_accounts(kept), _rows(market, kept)))
 
 
 def load_market(chunks: Iterable[bytes]) -> Market:
@@ -67,9 +69,14 @@ def _instruments(rows: Mapping[str, list[Row]]) -> Iterator[Instrument]:
         yield Instrument(period, terms, book, uncross_at, {}, last_price, volume)
 
 
-def _rows(market: Market) -> Iterator[Row]:
-    kept = ledger.dump(market.ledger)
-    yield from (["account", *row] for row in kept.accounts)
+def _accounts(kept: ledger.LedgerDump) -> list[str]:
+    """Rows of accounts, as JSON already: each tenant that was billed has one, and the hash of a period's end needs them all."""
+    written = encode_basestring
+    return [f'["account",{asset},{written(owner)},{balance}]' for asset, owner, balance in kept.accounts]
+
+
+def _rows(market: Market, kept: ledger.LedgerDump) -> Iterator[Row]:
+    """All others, which come after those of accounts."""
     yield from (["hold", *row] for row in kept.holds)
     yield from (["seen", mark] for mark in kept.seen)
     for tenant, keys in market.keys.items():
@@ -100,10 +107,16 @@ def _instrument_rows(instrument: Instrument) -> Iterator[Row]:
     yield from (["inventory", period, *known, net] for known, net in instrument.inventories.items())
 
 
-def _chunks(rows: Iterator[Row]) -> Iterator[bytes]:
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        yield _json(chunk)
+def _chunks(accounts: list[str], rows: Iterator[Row]) -> Iterator[bytes]:
+    for start in range(0, len(accounts), CHUNK_ROWS):
+        chunk = accounts[start : start + CHUNK_ROWS]
+        following = list(islice(rows, CHUNK_ROWS - len(chunk)))
+        if following:
+            chunk.append(_json(following)[1:-1])
+        yield f"[{','.join(chunk)}]".encode()
+    while more := list(islice(rows, CHUNK_ROWS)):
+        yield _json(more).encode()
 
 
-def _json(rows: list[Row]) -> bytes:
-    return json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()
+def _json(rows: list[Row]) -> str:
+    return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from processors.ledger import INT64_MAX, record
+from processors.accounts import OPERATOR
+from processors.ledger import INT64_MAX, record, record_bills
 from processors.market.outcome import account_of
 from processors.market.state import OPERATOR_TENANT, Key, Offer, book_id, new_instrument
 from processors.orderbook import (
@@ -21,6 +22,7 @@ from processors.orderbook import (
 from processors.state import PoolState
 from processors.tenants import Tenants
 from schemas.facts import Postings
+from schemas.ledgering import MONEY, Code, Entry
 from schemas.market_facts import (
     BookPhase,
     Deliveries,
@@ -47,8 +49,24 @@ _ENDED = {TransferEventKind.ACCEPTED, TransferEventKind.CANCELLED}
 
 def record_postings(pool: PoolState, fact: Postings) -> None:
     """The ledger's rows, which were judged when they were decided."""
+    ledger = pool.market.ledger
+    if _are_bills(fact):
+        record_bills(ledger, fact.debit_account, fact.amount)
+        return
     columns = (fact.entry, fact.code, fact.asset, fact.hold, fact.debit_account, fact.credit_account, fact.amount)
-    record(pool.market.ledger, list(zip(*columns, strict=True)))
+    record(ledger, list(zip(*columns, strict=True)))
+
+
+def _are_bills(fact: Postings) -> bool:
+    """Whether the rows are what a period's allocation is billed by: all alike but for the debtor and the amount."""
+    number = len(fact.amount)
+    return (
+        fact.code.count(Code.ALLOCATION) == number
+        and fact.entry.count(Entry.POST) == number
+        and fact.asset.count(MONEY) == number
+        and fact.hold.count("") == number
+        and fact.credit_account.count(OPERATOR) == number
+    )
 
 
 def record_key(pool: PoolState, fact: KeySet) -> None:

@@ -9,33 +9,42 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from engine_journal import (
+    PERIOD,
+    POOL,
+    demanding,
+    latencies,
+    mark_of,
+    opening,
+    profiles,
+    proposal,
+    reports,
+    terms,
+    usage,
+)
+
 from processors.engine import facts_of
 from processors.snapshot import state_hash
 from processors.stamping import Stamp
 from processors.state import PartitionState
-from schemas.fact import CHUNK_ROWS, Fact
+from schemas.fact import Fact
 from schemas.facts import PeriodClosed
-from schemas.journal import ClockTick, LatencySums, MeterMark, UsageSums
-from schemas.model import Event
-from schemas.planning import MOST_NEEDS, RebalanceCommand
-from schemas.published import Budget, Forecaster, PoolCommand, ProfileCommand, Tier
+from schemas.published import Forecaster
 from streams.codecs import decode, encode
 from streams.snapshots import SnapshotStore
 
 TENANTS = 100_000
 GOAL_CLOSE_S, GOAL_CLOSE_MB = 2.0, 1000.0
-POOL, PERIOD, TICKS = "llm", 100, 60
 REPEATS = 3
 
 
@@ -126,64 +135,6 @@ def _in_a_process_of_its_own(part: str, tenants: int) -> dict[str, Any]:
     return figures
 
 
-# The scenario: everybody has a profile, a tenth a budget; all use something; the next period is auctioned.
-
-
-def terms(tenants: int, forecaster: Forecaster) -> PoolCommand:
-    capacity = 10_000 * tenants
-    return PoolCommand(id="p", pool=POOL, capacity=capacity, period_s=TICKS, base_price=2, reserve_price=3, forecaster=forecaster)
-
-
-def profiles(tenants: int) -> Iterator[ProfileCommand]:
-    """Bases take 60 % of the capacity."""
-    chosen = random.Random(1)
-    for number in range(tenants):
-        yield ProfileCommand(
-            id=f"c{number}",
-            pool=POOL,
-            tenant=f"tenant-{number * 7919 % tenants:06}",
-            base=chosen.randint(0, 12_000),
-            elasticity=f"{chosen.randint(0, 3_000_000) / 1_000_000:.6f}",
-            budget=Budget(amount=chosen.randint(0, 10**5), window_s=3600) if chosen.random() < 0.1 else None,
-        )
-
-
-def reports(tenants: int, period: int = PERIOD) -> Iterator[UsageSums]:
-    """What one meter says of all tenants at the first tick of a period."""
-    chosen = random.Random(2)
-    names = [f"tenant-{number:06}" for number in range(tenants)]
-    for chunk, start in enumerate(range(0, tenants, CHUNK_ROWS)):
-        some = names[start : start + CHUNK_ROWS]
-        columns = {
-            "requests": [chosen.randint(1, 50) for _ in some],
-            "input_tokens": [chosen.randint(0, 20_000) for _ in some],
-            "cached_input_tokens": [0 for _ in some],
-            "output_tokens": [chosen.randint(0, 5_000) for _ in some],
-        }
-        identity = {"meter_topic": "usage", "meter_partition": 0, "tick": period * TICKS + 1, "chunk": chunk}
-        yield UsageSums(pool=POOL, **identity, tenant=some, **columns)
-
-
-def _tick(number: int) -> ClockTick:
-    return ClockTick(tick=number, tick_ms=1000, meter_partitions=1, grace_ticks=5)
-
-
-def _mark(topic: str, period: int = PERIOD) -> MeterMark:
-    return MeterMark(meter_topic=topic, meter_partition=0, tick=(period + 1) * TICKS)
-
-
-def opening(tenants: int, forecaster: Forecaster = Forecaster.LAST_VALUE) -> list[bytes]:
-    """The journal up to the opening of a period."""
-    records: list[Event] = [_tick(PERIOD * TICKS - 1), terms(tenants, forecaster), *profiles(tenants), _tick(PERIOD * TICKS)]
-    return [encode(record) for record in records]
-
-
-def usage(tenants: int, period: int = PERIOD) -> list[bytes]:
-    """What follows, up to the mark that closes it."""
-    records = (*reports(tenants, period), _tick((period + 1) * TICKS), _mark("latency", period))
-    return [encode(record) for record in records]
-
-
 # The parts
 
 
@@ -192,7 +143,7 @@ def measure_engine(tenants: int) -> dict[str, Any]:
     state, offset = folded(PartitionState(), 0, opening(tenants))
     metered = usage(tenants)
     counting, (_, offset) = _timed(lambda: folded(state, offset, metered))
-    mark = encode(_mark("usage"))
+    mark = encode(mark_of("usage"))
     seconds, sent = _timed(lambda: [encode(fact) for fact in facts_of(state, decode(mark), offset)])
     return {
         "close_s": seconds,
@@ -204,9 +155,9 @@ def measure_engine(tenants: int) -> dict[str, Any]:
 
 def measure_forecaster(tenants: int, forecaster: Forecaster) -> dict[str, Any]:
     """Closing and snapshots of a pool that forecasts so. The second period is measured: when it closes, all tenants are known."""
-    state, offset = folded(PartitionState(), 0, [*opening(tenants, forecaster), *usage(tenants), encode(_mark("usage"))])
+    state, offset = folded(PartitionState(), 0, [*opening(tenants, forecaster), *usage(tenants), encode(mark_of("usage"))])
     state, offset = folded(state, offset, usage(tenants, PERIOD + 1))
-    mark = encode(_mark("usage", PERIOD + 1))
+    mark = encode(mark_of("usage", PERIOD + 1))
     closing, _ = _timed(lambda: [encode(fact) for fact in facts_of(state, decode(mark), offset)])
     figures = {"close_s": closing, "peak_mb": _peak_mb()}
     table = Written()
@@ -214,61 +165,10 @@ def measure_forecaster(tenants: int, forecaster: Forecaster) -> dict[str, Any]:
     first, _ = _timed(lambda: _write(store, state, offset))
     figures |= {"first_s": first, "first_mb": table.written / 1e6}
     table.written = 0
-    state, offset = folded(state, offset + 1, [*usage(tenants, PERIOD + 2), encode(_mark("usage", PERIOD + 2))])
+    state, offset = folded(state, offset + 1, [*usage(tenants, PERIOD + 2), encode(mark_of("usage", PERIOD + 2))])
     again, _ = _timed(lambda: _write(store, state, offset))
     loading = min(_timed(SnapshotStore(0, table).load)[0] for _ in range(REPEATS))
     return {**figures, "next_s": again, "next_mb": table.written / 1e6, "load_s": loading}
-
-
-SLOW, FAST = tuple(range(500, 520)), tuple(range(200, 220))
-"""Buckets of latencies above the SLA and far below it."""
-
-
-def demanding(tenants: int) -> list[bytes]:
-    """The journal up to the opening of a period, with SLAs; nobody's tier or weight leaves it without payers."""
-    declared = [
-        command.model_copy(update={"sla_ms": 1_000, "tier": (Tier.GUARANTEED, Tier.ELASTIC, Tier.SPOT)[number % 3]})
-        for number, command in enumerate(profiles(tenants))
-    ]
-    records: list[Event] = [_tick(PERIOD * TICKS - 1), terms(tenants, Forecaster.MIXTURE), *declared, _tick(PERIOD * TICKS)]
-    return [encode(record) for record in records]
-
-
-def latencies(tenants: int, period: int) -> list[bytes]:
-    """Of all tenants: the guaranteed third is slow."""
-    slow = {command.tenant for number, command in enumerate(profiles(tenants)) if number % 3 == 0}
-    names = [f"tenant-{number:06}" for number in range(tenants)]
-    reported = []
-    for chunk, start in enumerate(range(0, tenants, CHUNK_ROWS)):
-        some = names[start : start + CHUNK_ROWS]
-        buckets = [bucket for name in some for bucket in (SLOW if name in slow else FAST)]
-        report = LatencySums(
-            pool=POOL,
-            meter_topic="latency",
-            meter_partition=0,
-            tick=period * TICKS + 1,
-            chunk=chunk,
-            tenant=some,
-            owner=[owner for owner in range(len(some)) for _ in SLOW],
-            bucket=buckets,
-            count=[3] * len(buckets),
-        )
-        reported.append(encode(report))
-    return reported
-
-
-def proposal(tenants: int, period: int) -> list[bytes]:
-    """Needs of all tenants, far from their bases."""
-    chosen = random.Random(3)
-    names = [f"tenant-{number:06}" for number in range(tenants)]
-    chunks = -(-tenants // MOST_NEEDS)
-    commands = []
-    for chunk in range(chunks):
-        some = names[chunk * MOST_NEEDS : (chunk + 1) * MOST_NEEDS]
-        needs = [chosen.randint(0, 12_000) for _ in some]
-        moment = {"as_of": period * TICKS * 1000, "look_back_s": 3600, "chunk": chunk, "chunks": chunks}
-        commands.append(encode(RebalanceCommand(id=f"r{chunk}", pool=POOL, **moment, tenant=some, need=needs)))
-    return commands
 
 
 def measure_loops(tenants: int) -> dict[str, Any]:
@@ -276,7 +176,7 @@ def measure_loops(tenants: int) -> dict[str, Any]:
     state, offset = folded(PartitionState(), 0, demanding(tenants))
     for period in (PERIOD, PERIOD + 1):
         state, offset = folded(
-            state, offset, [*latencies(tenants, period), *usage(tenants, period), encode(_mark("usage", period))]
+            state, offset, [*latencies(tenants, period), *usage(tenants, period), encode(mark_of("usage", period))]
         )
     last = PERIOD + 2
     slow = latencies(tenants, last)
@@ -285,7 +185,7 @@ def measure_loops(tenants: int) -> dict[str, Any]:
     state, offset = folded(state, offset, usage(tenants, last))
     proposed = proposal(tenants, last)
     rebalancing, (state, offset) = _timed(lambda: folded(state, offset, proposed))
-    mark = encode(_mark("usage", last))
+    mark = encode(mark_of("usage", last))
     closing, sent = _timed(lambda: [encode(fact) for fact in facts_of(state, decode(mark), offset)])
     assert sum(len(decode(data).tenant) for data in sent if decode(data).KIND == "base_changes") > tenants // 3
     return {
@@ -319,7 +219,7 @@ def measure_loop(tenants: int) -> dict[str, Any]:
         pass
     metered = [encode(report) for report in reports(tenants)]
     counting, _ = _timed(lambda: [pool.count(decode(data)) for data in metered])
-    seconds, sent = _timed(lambda: [encode(fact) for fact in pool.close(_mark("usage"), offset)])
+    seconds, sent = _timed(lambda: [encode(fact) for fact in pool.close(mark_of("usage"), offset)])
     return {"close_s": seconds, "peak_mb": _peak_mb(), "usage": tenants / counting, "facts": _digests(sent)}
 
 

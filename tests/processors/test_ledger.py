@@ -6,7 +6,7 @@ from dataclasses import asdict
 from fractions import Fraction
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from ledger_world import ANN, BEN, CAT, Market, capture, hold, post, void
@@ -23,6 +23,7 @@ from processors.ledger import (
     judge,
     load,
     record,
+    record_bills,
 )
 from schemas.ledgering import MONEY, Code
 
@@ -140,6 +141,32 @@ def test_what_is_over_leaves_nothing_behind():
     ledger = started()
     record(ledger, [capture("h", ANN, BEN, 30), post(ANN, "bank", 70), post(BEN, "bank", 30), post(ANN, "pool", 10, asset=5)])
     assert dump(ledger) == LedgerDump(accounts=[], holds=[], seen=dump(started()).seen)
+
+
+BILLED = st.sampled_from(["billed/ann", "billed/ben", "billed/cat"])
+
+
+@given(
+    st.lists(st.tuples(BILLED, st.integers(1, 9)), min_size=1, max_size=6),
+    st.lists(st.tuples(BILLED, st.integers(1, 9)), max_size=3),
+)
+def test_bills_are_recorded_as_the_same_posts_are(bills, before):
+    """Also where accounts come to zero and go on, and where they are new: the order of accounts is part of the state."""
+    one, other = started(), started()
+    for ledger in (one, other):
+        record(ledger, [post("bank", debtor, amount) for debtor, amount in before])
+    record(one, [post(debtor, "operator", amount) for debtor, amount in bills])
+    record_bills(other, *zip(*bills, strict=True))
+    assert dump(one) == dump(other)
+
+
+@pytest.mark.parametrize("bill", [("billed/ann", 0), ("billed/ann", 2**63), (ANN, 1), ("operator", 1), ("", 1)])
+def test_a_wrong_bill_is_refused_and_leaves_nothing_behind(bill):
+    ledger = started()
+    before = dump(ledger)
+    with pytest.raises(BrokenLedgerError, match="bills"):
+        record_bills(ledger, *zip(("billed/ben", 1), bill, strict=True))
+    assert dump(ledger) == before
 
 
 def test_the_newest_ids_are_remembered(monkeypatch):
