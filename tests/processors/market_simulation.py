@@ -9,6 +9,7 @@ from functools import cache
 
 from journal_world import World, mark, pool, profile, tick, usage
 
+from processors.allocation import POLICIES
 from schemas.market import (
     AcceptCommand,
     BotCommand,
@@ -180,7 +181,7 @@ class MarketSimulation:
         chosen = self.random
         changed = {"capacity": chosen.choice([150, 500, 900, 900])}
         if chosen.random() < 0.3:
-            changed["policy"] = chosen.choice(["seed", "uniform_price", "max_min"])
+            changed["policy"] = chosen.choice(list(POLICIES))
         if chosen.random() < 0.3:
             changed |= {
                 "lot": chosen.choice([1, 2, 3]),

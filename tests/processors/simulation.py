@@ -5,6 +5,7 @@ from collections import deque
 
 from journal_world import mark, pool, profile, tick, usage
 
+from processors.allocation import POLICIES
 from schemas.planning import PriorsCommand, PriorSource
 
 TENANTS = ("a", "b", "c", "Z", "é", "\U00010000", "\uffff", "d/1", "tenant/x")
@@ -148,7 +149,7 @@ class Simulation:
             pool=name,
             capacity=chosen.choice([0, 10, 1000, 1000, 10**6, 2**40]),
             period_s=max(1, ticks * self.tick_ms // 1000),
-            policy=chosen.choice(["seed", "uniform_price", "max_min"]),
+            policy=chosen.choice(list(POLICIES)),
             base_price=chosen.choice([0, 1, 3, 10**6]),
             reserve_price=chosen.choice([0, 1, 7, 10**6, 10**9]),
             cached_weight=chosen.choice(["0", "0.5", "0.333333", "1"]),

@@ -7,6 +7,7 @@ import pytest
 from journal_world import refold, state_bytes
 from pool_world import PERIOD, PoolWorld, of_kind, tenant, token_pool
 
+from processors.allocation import POLICIES
 from schemas.facts import PeriodClosed
 from schemas.sharing_facts import Debts, Limits, Shortfalls
 
@@ -258,7 +259,7 @@ def declared(chance, number):
 def test_limits_debts_and_alarms_are_what_the_rules_say(seed):
     chance = random.Random(seed)
     terms = {
-        "policy": chance.choice(["seed", "uniform_price", "max_min"]),
+        "policy": chance.choice(list(POLICIES)),
         "debt_half_life_s": chance.choice([1, 5, 60]),
         "debt_gain": chance.choice([0, 1, "2.5"]),
         "debt_bound_s": chance.choice([1, 10, 30]),
