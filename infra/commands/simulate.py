@@ -6,15 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from infra.commands.figure_files import JsonFile, PlotFile, check_files, write_figures
 from infra.simulate import fairness as fairness_experiment
-from infra.simulate import loop_report, report
+from infra.simulate import loop_plot, loop_report, plot, report
 from infra.simulate import overload as overload_experiment
 from infra.simulate import rebalance as rebalance_experiment
 from infra.simulate import sla as sla_experiment
@@ -25,6 +26,8 @@ FILE_COLUMNS = 130
 """Width of the tables where nobody's terminal limits it."""
 SHORTEST_S, LONGEST_S = 30, 7200
 """In less, a P99 stands on a handful of requests; more takes longer than a meal."""
+
+Outcome = TypeVar("Outcome")
 
 simulate = typer.Typer(no_args_is_help=True, help="Try the rules of token pools on a modelled GPU, and the loops that move bases.")
 
@@ -47,19 +50,16 @@ def overload(
     sequences: Sequences = SEQUENCES,
 ) -> None:
     """A guaranteed tenant, and spot traffic of several times the capacity, under token pools and three baselines."""
-    check_files(json_file, plot_file)
-    trace = _trace(trace_file)
-    with _progress("overload") as progress:
-        outcome = overload_experiment.simulate(seed, seconds, trace=trace, machine=Machine(sequences=sequences), progress=progress)
-    figures = report.overload_figures(outcome)
-    write_figures(json_file, figures)
-    if plot_file:
-        from infra.simulate.plot import overload_picture  # noqa: PLC0415  a drawing library that only pictures need
-
-        overload_picture(outcome, figures, plot_file)
-    console = _console()
-    console.print(report.overload_table(figures))
-    console.print(report.overload_notes(figures), markup=False, highlight=False, soft_wrap=True)
+    machine = Machine(sequences=sequences)
+    figures = _told(
+        "overload",
+        (json_file, plot_file),
+        lambda progress: overload_experiment.simulate(seed, seconds, trace=_trace(trace_file), machine=machine, progress=progress),
+        figures_of=report.overload_figures,
+        draw=plot.overload_picture,
+        table_of=report.overload_table,
+    )
+    _console().print(report.overload_notes(figures), markup=False, highlight=False, soft_wrap=True)
 
 
 @simulate.command()
@@ -73,19 +73,16 @@ def fairness(
     sequences: Sequences = SEQUENCES,
 ) -> None:
     """Elastic tenants of different weights, sizes and patience when half of the pool is lost: with debt and without."""
-    check_files(json_file, plot_file)
-    trace = _trace(trace_file)
-    with _progress("fairness") as progress:
-        outcome = fairness_experiment.simulate(seed, seconds, trace=trace, machine=Machine(sequences=sequences), progress=progress)
-    figures = report.fairness_figures(outcome)
-    write_figures(json_file, figures)
-    if plot_file:
-        from infra.simulate.plot import fairness_picture  # noqa: PLC0415  a drawing library that only pictures need
-
-        fairness_picture(outcome, figures, plot_file)
-    console = _console()
-    console.print(report.fairness_table(figures))
-    console.print(report.fairness_notes(figures), markup=False, highlight=False, soft_wrap=True)
+    machine = Machine(sequences=sequences)
+    figures = _told(
+        "fairness",
+        (json_file, plot_file),
+        lambda progress: fairness_experiment.simulate(seed, seconds, trace=_trace(trace_file), machine=machine, progress=progress),
+        figures_of=report.fairness_figures,
+        draw=plot.fairness_picture,
+        table_of=report.fairness_table,
+    )
+    _console().print(report.fairness_notes(figures), markup=False, highlight=False, soft_wrap=True)
 
 
 @simulate.command()
@@ -97,16 +94,14 @@ def sla(
     plot_file: PlotFile = None,
 ) -> None:
     """The SLA loop on a step of load, a ramp, and a latency that tokens don't change."""
-    check_files(json_file, plot_file)
-    with _progress("SLA loop") as progress:
-        outcome = sla_experiment.simulate(seed, periods, progress=progress)
-    figures = loop_report.sla_figures(outcome)
-    write_figures(json_file, figures)
-    if plot_file:
-        from infra.simulate.loop_plot import sla_picture  # noqa: PLC0415  a drawing library that only pictures need
-
-        sla_picture(outcome, figures, plot_file)
-    _console().print(loop_report.sla_table(figures))
+    _told(
+        "SLA loop",
+        (json_file, plot_file),
+        lambda progress: sla_experiment.simulate(seed, periods, progress=progress),
+        figures_of=loop_report.sla_figures,
+        draw=loop_plot.sla_picture,
+        table_of=loop_report.sla_table,
+    )
 
 
 @simulate.command()
@@ -118,16 +113,36 @@ def rebalance(
     plot_file: PlotFile = None,
 ) -> None:
     """Bases that have little to do with what tenants use follow their long-term use."""
+    _told(
+        "rebalancing",
+        (json_file, plot_file),
+        lambda progress: rebalance_experiment.simulate(seed, hours, progress=progress),
+        figures_of=loop_report.rebalance_figures,
+        draw=loop_plot.rebalance_picture,
+        table_of=loop_report.rebalance_table,
+    )
+
+
+def _told(
+    title: str,
+    files: tuple[Path | None, Path | None],
+    run: Callable[[Callable[[float], None]], Outcome],
+    *,
+    figures_of: Callable[[Outcome], report.Figures],
+    draw: Callable[[Outcome, report.Figures, Path], None],
+    table_of: Callable[[report.Figures], Table],
+) -> report.Figures:
+    """Run an experiment under a progress bar, write its figures and its picture to `files`, print its table; its figures."""
+    json_file, plot_file = files
     check_files(json_file, plot_file)
-    with _progress("rebalancing") as progress:
-        outcome = rebalance_experiment.simulate(seed, hours, progress=progress)
-    figures = loop_report.rebalance_figures(outcome)
+    with _progress(title) as progress:
+        outcome = run(progress)
+    figures = figures_of(outcome)
     write_figures(json_file, figures)
     if plot_file:
-        from infra.simulate.loop_plot import rebalance_picture  # noqa: PLC0415  a drawing library that only pictures need
-
-        rebalance_picture(outcome, figures, plot_file)
-    _console().print(loop_report.rebalance_table(figures))
+        draw(outcome, figures, plot_file)
+    _console().print(table_of(figures))
+    return figures
 
 
 def _console() -> Console:

@@ -82,6 +82,8 @@ def test_figures_are_kept_once_however_often_they_are_recorded(system, capsys, c
     database = f"backtests_{uuid.uuid4().hex[:8]}"
     monkeypatch.setenv("BOURSE_CLICKHOUSE", clickhouse)
     monkeypatch.setenv("BOURSE_CLICKHOUSE_DATABASE", database)
+    for name, value in {"ROLLUP_EVERY": "77s", "RETENTION_EVENTS": "90d", "RETENTION_MINUTES": "30d"}.items():
+        monkeypatch.setenv(f"BOURSE_{name}", value)
     system(a_world())
     asked = ("backtest", "--policy", "max_min", "--from", "2", "--to", "3", "--record")
     said = [bourse(capsys, *asked) for _ in range(2)]
@@ -97,7 +99,12 @@ def test_figures_are_kept_once_however_often_they_are_recorded(system, capsys, c
         "SELECT variant, count(), sum(served), sum(demand - served), sum(welfare), min(period), max(period) "
         f"FROM {database}.backtest_periods GROUP BY variant, place ORDER BY place"
     ).result_rows
+    made = dict(client.query(f"SELECT name, create_table_query FROM system.tables WHERE database = '{database}'").result_rows)
     drop(client, database)
+    # Tables are made as the system would make them: its refreshes and its retention stand.
+    assert "EVERY 1 MINUTE 17 SECOND" in made["usage_by_minute_refresh"]
+    assert f"TTL toDateTime(landed_at) + toIntervalSecond({90 * 86_400})" in made["usage_events_landed"]
+    assert f"toIntervalSecond({30 * 86_400})" in made["usage_by_minute_computed"]
     assert [(row[0], row[1], row[2], row[3]) for row in whole] == [
         ("as recorded", 0, "seed", "{}"),
         ("max_min", 1, "max_min", '{"policy": "max_min"}'),
