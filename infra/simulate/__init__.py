@@ -1,7 +1,7 @@
 """`bourse simulate`: the rules of token pools on a modelled vLLM replica; only the clock and the GPU are not real.
 
 Admission, limits and debts are those of processors/, called as production calls them: a decision per request, a tick per second.
-The replica (replica.py) is a discrete-event model whose figures are in machine.py with their sources.
+The replica (batching.py; replica.py drives it) is a discrete-event model whose figures are in machine.py with their sources.
 
 What such a model can't know: the GPU's real kernels (their times jump with tile sizes, clocks and heat; ours are a roofline that
 meets one published sweep), prefix caches, speculative decoding, the network, a tokenizer's surprises, and what people do when they

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import simpy
 
+from infra.simulate.batching import Sequence
 from infra.simulate.machine import Machine
-from infra.simulate.replica import Replica, Sequence
+from infra.simulate.replica import Replica
 
 ROUNDS = 12
 """Requests that are queued, in multiples of what can run at once."""

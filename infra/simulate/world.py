@@ -9,10 +9,10 @@ from typing import Any
 
 import simpy
 
+from infra.simulate.batching import Sequence as Running
 from infra.simulate.controls import Answer, Control
 from infra.simulate.machine import Machine
 from infra.simulate.replica import Replica
-from infra.simulate.replica import Sequence as Running
 from infra.simulate.workloads import Request, generator
 
 TICK_US = 1_000_000

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 import simpy
 
+from infra.simulate.batching import Sequence
 from infra.simulate.machine import BLOCK_TOKENS, DEFAULT_SEQUENCES, KV_BLOCKS, Machine
-from infra.simulate.replica import Replica, Sequence
+from infra.simulate.replica import Replica
 
 
 @dataclass
