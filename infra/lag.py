@@ -19,7 +19,7 @@ _OFFSETS_TOPIC = "__consumer_offsets"
 # What each role reads. Partitions of which it has committed nothing yet count from their beginning.
 _READS: Mapping[str, tuple[str, ...]] = {
     "meter": ("usage", "latency", "admissions"),
-    "intake": ("orders", "profiles"),
+    "intake": ("orders", "profiles", "gateways"),
     "engine": ("journal",),
     "sink": ("usage", "latency", "admissions", "journal", "facts", "dead-letters"),
 }

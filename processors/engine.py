@@ -10,6 +10,8 @@ from processors.bots.ticking import decide_bots
 from processors.broken import BrokenJournalError
 from processors.commands import decide_pool, decide_profile, refuse_misfits
 from processors.counting import decide_usage
+from processors.leases.granting import decide_leases
+from processors.leases.reports import decide_report
 from processors.loops.counting import decide_latencies
 from processors.loops.rebalancing import decide_rebalance
 from processors.market.deciding import decide_tenant, decide_turned_away
@@ -24,6 +26,7 @@ from processors.state import PartitionState
 from processors.warming import decide_priors
 from schemas.fact import Fact
 from schemas.facts import MeterMarked, Ticked
+from schemas.gateways import GatewayReport
 from schemas.journal import AdmissionSums, ClockTick, LatencySums, MeterMark, UsageSums
 from schemas.market import CallCommand, DepositCommand, KeyCommand, TenantCommand, TurnedAway
 from schemas.model import Event
@@ -40,8 +43,8 @@ def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterato
     """
     stamp = Stamp(journal_offset)
     match record:
-        case UsageSums() | AdmissionSums() | LatencySums():
-            yield from _decide_sums(state, record, stamp)
+        case UsageSums() | AdmissionSums() | LatencySums() | GatewayReport():
+            yield from _decide_reported(state, record, stamp)
         case ClockTick():
             yield from _decide_tick(state, record, stamp)
         case MeterMark():
@@ -77,8 +80,12 @@ def fold(state: PartitionState, record: Event, journal_offset: int) -> list[Fact
     return list(facts_of(state, record, journal_offset))
 
 
-def _decide_sums(state: PartitionState, sums: UsageSums | AdmissionSums | LatencySums, stamp: Stamp) -> Iterator[Fact]:
+def _decide_reported(
+    state: PartitionState, sums: UsageSums | AdmissionSums | LatencySums | GatewayReport, stamp: Stamp
+) -> Iterator[Fact]:
     match sums:
+        case GatewayReport():
+            yield from decide_report(state, sums, stamp)
         case UsageSums():
             yield from decide_usage(state, sums, stamp)
         case AdmissionSums():
@@ -113,6 +120,7 @@ def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iter
     yield from decide_time(state, stamp)
     yield from decide_due_periods(state, stamp)
     yield from decide_sharing(state, stamp)
+    yield from decide_leases(state, stamp)
     yield from decide_bots(state, stamp)
 
 

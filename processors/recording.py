@@ -12,6 +12,7 @@ from processors.accounts import billed_tenants_of
 from processors.bots.recording import record_actions, record_bot, record_bot_orders, record_bot_trades
 from processors.bots.waking import notice
 from processors.entitlement import TIERS
+from processors.leases.recording import record_capacity, record_end, record_grants, record_use
 from processors.loops.recording import (
     record_base,
     record_base_changes,
@@ -68,6 +69,7 @@ from schemas.facts import (
     UsageCounted,
     UsageUnrouted,
 )
+from schemas.lease_facts import CapacityLeased, GatewayRefused, LeaseExpired, LeasesGranted, UseReported
 from schemas.ledgering import Code
 from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, NeedsTaken, Rebalanced, SlaMeasured
 from schemas.market_facts import (
@@ -354,4 +356,9 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     BaseChanges: _of_pool(record_base_changes),
     PriorsSet: _priors_set,
     ProfilesPrimed: _of_pool(record_primed),
+    UseReported: _of_pool(record_use),
+    GatewayRefused: _told_elsewhere,
+    CapacityLeased: _of_pool(record_capacity),
+    LeasesGranted: _of_pool(record_grants),
+    LeaseExpired: _of_pool(record_end),
 }

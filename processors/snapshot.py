@@ -15,6 +15,7 @@ import numpy as np
 
 from processors.demand import BID_COLUMNS
 from processors.forecast.dumping import dump_forecaster, load_forecaster, moving
+from processors.leases.dumping import dump_leases, dump_rows, load_leases
 from processors.loops.dumping import dump_latencies, dump_loops, load_loops
 from processors.loops.state import LOOP_COLUMNS
 from processors.market.dumping import dump_market, load_market
@@ -57,17 +58,32 @@ class PoolDump:
     """processors/loops/dumping.py"""
     mixture: list[bytes] = field(default_factory=list)
     """processors/forecast/dumping.py"""
+    leases: list[bytes] = field(default_factory=list)
+    """processors/leases/dumping.py"""
 
     @property
     def bodies(self) -> dict[str, list[bytes]]:
         """All chunks, by what they hold."""
-        return {"pool": self.chunks, "market": self.market, "latencies": self.latencies, "mixture": self.mixture}
+        return {
+            "pool": self.chunks,
+            "market": self.market,
+            "latencies": self.latencies,
+            "mixture": self.mixture,
+            "leases": self.leases,
+        }
 
 
 def dump_pool(pool: PoolState) -> PoolDump:
     """The pool's whole state."""
     mixture = [] if pool.mixture is None else dump_forecaster(pool.mixture)
-    return PoolDump(_header(pool), list(_dump_chunks(pool.tenants)), dump_market(pool.market), dump_latencies(pool.loops), mixture)
+    return PoolDump(
+        _header(pool),
+        list(_dump_chunks(pool.tenants)),
+        dump_market(pool.market),
+        dump_latencies(pool.loops),
+        mixture,
+        dump_rows(pool.leases),
+    )
 
 
 def _header(pool: PoolState) -> bytes:
@@ -90,6 +106,8 @@ def _header(pool: PoolState) -> bytes:
         head["loops"] = dump_loops(pool.loops)
     if pool.mixture is not None:
         head["mixture"] = {"learned": pool.mixture.learned, "busy": pool.mixture.busy}
+    if pool.leases is not None:
+        head["leases"] = dump_leases(pool.leases)
     return _json(head)
 
 
@@ -122,6 +140,8 @@ def load_pool(dump: PoolDump) -> PoolState:
     pool.market = load_market(dump.market)
     if "mixture" in head:
         pool.mixture = load_forecaster(pool.period_s, len(names), **head["mixture"], parts=dump.mixture)
+    if "leases" in head:
+        pool.leases = load_leases(head["leases"], dump.leases)
     pool.promised = int(pool.tenants["declared_base"].sum())
     return pool
 
@@ -132,7 +152,8 @@ def state_hash(pool: PoolState) -> str:
     Of the mixture what moves with each period: processors/forecast/dumping.py says why that is enough.
     """
     digest = blake2b(_header(pool), digest_size=32)
-    for chunk in (*_dump_chunks(pool.tenants), *dump_market(pool.market), *dump_latencies(pool.loops)):
+    parts = (*_dump_chunks(pool.tenants), *dump_market(pool.market), *dump_latencies(pool.loops), *dump_rows(pool.leases))
+    for chunk in parts:
         digest.update(chunk)
     for part in () if pool.mixture is None else moving(pool.mixture):
         digest.update(part)

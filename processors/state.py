@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from processors.forecast.state import State as Mixture
+from processors.leases.state import Leases
 from processors.loops.state import Loops
 from processors.market.state import Market
 from processors.sharing.state import SHARING_COLUMNS, Sharing
@@ -47,6 +48,7 @@ class PoolState:
         promised: the sum of all declared bases. At most 2^53: a base grows only where the sum fits a capacity.
         sharing: of a token pool; None in others, which then have none of its columns either.
         loops: None, likewise, where nothing was ever said of loops or contracted bases.
+        leases: None, likewise, while no gateway reports what it uses.
         mixture: what the forecaster of that name has learned of each tenant, by slot; None where no terms name it.
         outlooks: what was forecast since something last changed (processors/demand.py, `bid_of`): period -> slot -> tokens. It is
             no state, and not in snapshots.
@@ -65,6 +67,7 @@ class PoolState:
     market: Market = field(default_factory=Market)
     sharing: Sharing | None = None
     loops: Loops | None = None
+    leases: Leases | None = None
     mixture: Mixture | None = None
     outlooks: dict[int, dict[int, int]] = field(default_factory=dict, compare=False)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from schemas.fact import Fact, fact_table
+from schemas.lease_facts import LEASE_FACTS
 from schemas.ledgering import Asset, CodeName, EntryName
 from schemas.loop_facts import LOOP_FACTS
 from schemas.market_facts import MARKET_FACTS
@@ -371,4 +372,5 @@ FACTS: tuple[type[Fact], ...] = (
     *SHARING_FACTS,
     *LOOP_FACTS,
     *PLANNING_FACTS,
+    *LEASE_FACTS,
 )

@@ -6,7 +6,9 @@ partition changes its owner, an older value can follow a newer one: a reader kee
 
 from typing import Annotated, ClassVar
 
+from schemas.gateways import GatewayId, Incarnation, LeaseMs
 from schemas.model import Event
+from schemas.published import TierName
 from schemas.sharing_facts import Blocks, Rate, Requests
 from schemas.units import Label, Millionths, Number, Offset, Period, PoolId, Seconds, TenantId, TokenSum, Unit
 
@@ -79,9 +81,68 @@ class Depth(Event):
     journal_offset: Offset
 
 
+class Lease(Event):
+    """A gateway's lease as a whole: its part of the pool, and which parts of tenants' limits belong to it. Key: `lease_key`.
+
+    It follows its parts in the topic, and holds once all of them are there: all or nothing. No value: there is none any more.
+    """
+
+    KIND: ClassVar[str] = "lease"
+
+    pool: PoolId
+    gateway: GatewayId
+    incarnation: Incarnation
+    number: Number
+    """Grows from lease to lease."""
+    answers: Number
+    """Sequence of the newest report that was counted: the lease holds `valid_ms` from when that was sent."""
+    valid_ms: LeaseMs
+    throughput: Rate
+    kv: Blocks
+    concurrency: Requests
+    kv_block_tokens: Number
+    burst_fill: list[Millionths]
+    """As of PoolCapacity, likewise the next."""
+    burst_scale: list[Millionths]
+    parts: list[Number]
+    """Of each LeasePart the lease with which it changed last; 0: there is none."""
+
+
+class LeasePart(Event):
+    """A gateway's parts of the limits of some tenants, always the same ones. Key: `lease_key`. A null borrowing limit is none."""
+
+    KIND: ClassVar[str] = "lease_part"
+
+    pool: PoolId
+    gateway: GatewayId
+    part: Number
+    number: Number
+    """The lease with which it changed last."""
+    tenant: list[TenantId]
+    tier: list[TierName]
+    throughput_nominal: list[Rate]
+    throughput_borrowing: list[Rate | None]
+    throughput_kept: list[Rate]
+    kv_nominal: list[Blocks]
+    kv_borrowing: list[Blocks | None]
+    kv_kept: list[Blocks]
+    concurrency_nominal: list[Requests]
+    concurrency_borrowing: list[Requests | None]
+    concurrency_kept: list[Requests]
+
+
 def output_key(pool: str, part: str | int) -> bytes:
     """`pool/tenant`, `pool/period`, `pool/`. A slash in a pool's id is written %2F (and % as %25): the first one parts the two."""
-    return f"{pool.replace('%', '%25').replace('/', '%2F')}/{part}".encode()
+    return f"{_escaped(pool)}/{part}".encode()
 
 
-OUTPUTS: tuple[type[Event], ...] = (Limit, Depth, PoolCapacity)
+def lease_key(pool: str, gateway: str, part: int | None = None) -> bytes:
+    """`pool/gateway` of a Lease, `pool/gateway/0`, `pool/gateway/1`, … of its parts; slashes in names as of `output_key`."""
+    return output_key(pool, _escaped(gateway) if part is None else f"{_escaped(gateway)}/{part}")
+
+
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace("/", "%2F")
+
+
+OUTPUTS: tuple[type[Event], ...] = (Limit, Depth, PoolCapacity, Lease, LeasePart)

@@ -19,6 +19,7 @@ from schemas.entitlements import (
     Replicas,
     ReplicaTokensPerS,
 )
+from schemas.gateways import REPORTS
 from schemas.loops import Rebalancing, SlaLoop
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS
 from schemas.model import Event, Landing, Table
@@ -360,6 +361,7 @@ PUBLISHED: tuple[type[Event], ...] = (
     ProfileCommand,
     *OPERATOR_COMMANDS,
     *PLAN_COMMANDS,
+    *REPORTS,
     *TENANT_COMMANDS,
 )
 """Every type that a door takes, for registration, documentation and the Avro fingerprints."""

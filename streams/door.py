@@ -16,6 +16,7 @@ from pydantic_core import from_json
 
 from schemas.dead_letters import Problem
 from schemas.evolution import Fields, read_record, registry
+from schemas.gateways import REPORTS, GatewayReport
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS, OperatorCommand, TenantCommand
 from schemas.planning import PLAN_COMMANDS, PlanCommand
 from schemas.published import AdmissionEvent, LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
@@ -27,9 +28,9 @@ from streams.envelopes import Headers
 from streams.schema_registry import CONFLUENT_HEADER_BYTES, SchemaRegistry, UnusableSchema, schema_id
 
 Observation = UsageEvent | LatencyEvent | AdmissionEvent
-Published = Observation | PoolCommand | ProfileCommand | OperatorCommand | PlanCommand | TenantCommand
+Published = Observation | PoolCommand | ProfileCommand | OperatorCommand | PlanCommand | GatewayReport | TenantCommand
 ObservedKind = Literal["usage", "latency", "admissions"]
-TopicKind = Literal["usage", "latency", "admissions", "orders", "profiles"]
+TopicKind = Literal["usage", "latency", "admissions", "orders", "profiles", "gateways"]
 
 OBSERVED: Mapping[TopicKind, type[Observation]] = {"usage": UsageEvent, "latency": LatencyEvent, "admissions": AdmissionEvent}
 """Topics of one type, keyed by tenant, that meters read: their messages need not name the type."""
@@ -43,6 +44,7 @@ ACCEPTED: Mapping[TopicKind, Mapping[str, type[Published]]] = {
         ProfileCommand.KIND: ProfileCommand,
         **{model.KIND: model for model in (*OPERATOR_COMMANDS, *PLAN_COMMANDS)},
     },
+    "gateways": {model.KIND: model for model in REPORTS},
 }
 """Topic -> the types that it may hold, by kind (which is their `type`)."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from processors.tenants import Column
 from schemas.fact import Fact
 from schemas.outputs import Depth, output_key
 from streams.codecs import encode
+from streams.lease_outputs import LeaseOutputs
 from streams.transport import Outgoing
 
 SLICE_RECORDS = 500
@@ -80,9 +82,10 @@ class Outputs:
         partition: of the journal, and so of the topics that are written.
         limits: full name of their topic.
         market: likewise.
+        leases: likewise.
     """
 
-    def __init__(self, state: PartitionState, partition: int, *, limits: str, market: str) -> None:
+    def __init__(self, state: PartitionState, partition: int, *, limits: str, market: str, leases: str) -> None:
         self._state = state
         self._partition = partition
         self._limits = limits
@@ -93,6 +96,7 @@ class Outputs:
             for period in (*pool.market.instruments, *_lately_closed(pool))
         }
         self._pools: dict[str, _Told] = {name: _Told() for name in state.pools}
+        self._leases = LeaseOutputs(state, partition, leases)
         self.pending = bool(self._pools)
 
     def note(self, fact: Fact) -> None:
@@ -104,6 +108,8 @@ class Outputs:
         if period is not None:
             self._instruments[fact.pool, period] = None
             self.pending = True
+        self._leases.note(fact)
+        self.pending |= self._leases.pending
         if capacity_touched(fact):
             self._told(fact.pool).forget()
             self.pending = True
@@ -120,7 +126,7 @@ class Outputs:
                 self.pending = True
 
     def round(self, journal_offset: int) -> Iterator[list[Outgoing]]:
-        """What is to be told, as it is now, in slices of SLICE_RECORDS records; depths first, as they are few.
+        """What is to be told, as it is now, in slices of SLICE_RECORDS records; leases first, as gateways wait for them.
 
         Values are taken at once; only their encoding waits for the slices to be asked for. What is noted meanwhile is told by the
         next round.
@@ -134,7 +140,7 @@ class Outputs:
         pools = [(self._state.pools[name], told) for name, told in self._pools.items()]
         capacities = [self._capacity(pool, journal_offset) for pool, told in pools if told.capacity and pool.sharing is not None]
         changed = [self._changed(pool, told) for pool, told in pools]
-        return self._slices(depths, capacities, changed, journal_offset)
+        return chain(self._leases.round(), self._slices(depths, capacities, changed, journal_offset))
 
     def _slices(
         self,

@@ -42,7 +42,7 @@ from processors.state import PartitionState
 Table = MutableMapping[bytes, bytes]
 """The Faust table: keys and values are bytes, writes go to the changelog partition of the event that is being handled."""
 
-_COUNT = {"pool": "chunks", "market": "market", "latencies": "latencies", "mixture": "mixture"}
+_COUNT = {"pool": "chunks", "market": "market", "latencies": "latencies", "mixture": "mixture", "leases": "leases"}
 """What a chunk holds -> the marker's field that counts them; a snapshot of an older release has not all of them."""
 
 logger = logging.getLogger(__name__)

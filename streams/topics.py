@@ -78,9 +78,13 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec("admissions", count, inputs),
         TopicSpec("orders", count, inputs),
         TopicSpec("profiles", count, inputs),
+        # Reports are worth something for as long as a lease; a day tells people what gateways did.
+        TopicSpec("gateways", count, {**inputs, "retention.ms": str(DAY_MS)}),
         TopicSpec("journal", count, kept),
         TopicSpec("facts", count, kept),
         TopicSpec("limits", count, latest),
+        # Written once a second for each gateway; otherwise as the next.
+        TopicSpec("leases", count, {**latest, "segment.bytes": str(4 << 20), "min.cleanable.dirty.ratio": "0.1"}),
         # Who begins to follow it reads it whole, so that it is kept small: a busy book is written many times a second.
         TopicSpec("market", count, {**latest, "segment.bytes": str(4 << 20), "min.cleanable.dirty.ratio": "0.1"}),
         # Every gateway reads all of it, and operators write it: there is nothing to divide.

@@ -162,6 +162,7 @@ def _engine(app: faust.App, settings: Settings) -> None:
         facts=settings.topic("facts"),
         limits=settings.topic("limits"),
         market=settings.topic("market"),
+        leases=settings.topic("leases"),
         snapshot_every_ms=int(settings.snapshot_every_s * 1000),
     )
     _consume(app, [settings.topic("journal")], role.take)

@@ -47,7 +47,15 @@ No object among them, so that the garbage collector has nothing to visit in a mi
 class Admission:
     """Which requests of a pool run; one object per pool, one thread. Time is an argument of every call and never runs backwards."""
 
-    def __init__(self, capacity: Capacity, *, kv_block_tokens: int = 16, burst_ms: int = 10_000, knots: Knots = KNOTS) -> None:
+    def __init__(
+        self,
+        capacity: Capacity,
+        *,
+        kv_block_tokens: int = 16,
+        burst_ms: int = 10_000,
+        knots: Knots = KNOTS,
+        leased: bool = False,
+    ) -> None:
         """A pool without tenants: `set_limits` brings them.
 
         Args:
@@ -56,6 +64,8 @@ class Admission:
             burst_ms: how much of a rate may be spent at once. A request must fit into it: shorter bursts smooth the load, and
                 refuse large requests of tenants with small quotas for ever.
             knots: how borrowing limits fall as the pool fills.
+            leased: whether limits are parts of larger ones (processors/leases). What grows then begins spent and fills with time,
+                as another gateway may have spent it: moving parts between gateways makes no burst larger than the limit's.
 
         Raises:
             ValueError: a setting that can't be meant.
@@ -73,7 +83,9 @@ class Admission:
         self._requests: dict[str, Request] = {}
         self._stoppable: dict[str, int] = {}  # blocks of preemptible requests, oldest first
         self._stopping: set[str] = set()
+        self._leased = leased
         self._tokens = Throughput(capacity.throughput, burst_ms)
+        self._tokens.level = 0 if leased else self._tokens.depth
         self._kv, self._slots = Space(capacity.kv), Space(capacity.concurrency)
 
     def admit(  # noqa: C901, PLR0912  the path of every request: each part that became a call of its own made it a tenth slower
@@ -254,7 +266,7 @@ class Admission:
     def _grant(self, owner: Tenant, limits: TenantLimits) -> None:
         throughput, kv, concurrency = limits.quotas
         owner.refill(self._now, self._scaled)
-        owner.grant(limits, self._burst_ms)
+        owner.grant(limits, self._burst_ms, spent=self._leased)
         self._tokens.keep(owner, throughput.kept, self._burst_ms, lends=limits.tier is not Tier.DEDICATED)
         self._kv.requota(owner.kv, kv)
         self._slots.requota(owner.slots, concurrency)

@@ -94,21 +94,25 @@ class Tenant:
         borrowed = min(beyond, room)
         self.spend(amount - borrowed, borrowed)
 
-    def grant(self, limits: TenantLimits, burst_ms: int) -> None:
+    def grant(self, limits: TenantLimits, burst_ms: int, *, spent: bool = False) -> None:
         """Limits of a new tick for its right and what it may borrow (`refill` first; what is kept for it is the pool's to set).
 
-        Spending that a lower limit no longer allows is forgiven, an overrun is not.
+        Spending that a lower limit no longer allows is forgiven, an overrun is not. `spent`: what grows counts as spent.
         """
         self.limits = limits
         self.right, self.recalls = limits.tier in RESERVED, limits.tier in RECALLING
         self.preemptible = limits.tier is Tier.PREEMPTIBLE
         (nominal, borrowing, _), kv, slots = limits.quotas
         self.limited = not (borrowing is None and kv.borrowing is None and slots.borrowing is None)
+        depths = self.nominal_depth, self.borrow_depth
         overrun, over_borrowed = max(0, self.nominal_used - self.nominal_depth), max(0, self.borrowed - self.borrow_depth)
         self.nominal_rate, self.nominal_depth = nominal * PER_MS, nominal * PER_MS * burst_ms
         self.borrow_rate = borrowing
         self.metered = nominal > 0 or borrowing is not None
         self.borrow_depth = (borrowing or 0) * PER_MS * burst_ms
+        if spent:
+            self.nominal_used += max(0, self.nominal_depth - depths[0])
+            self.borrowed += max(0, self.borrow_depth - depths[1])
         self.nominal_used = min(self.nominal_used, self.nominal_depth + overrun)
         self.borrowed = min(self.borrowed, self.borrow_depth + over_borrowed)
         if not nominal:  # no refill would ever make it good

@@ -66,7 +66,16 @@ class Engine:
     """Decides for the journal partitions that it owns."""
 
     def __init__(
-        self, app: faust.App, table: Table, *, journal: str, facts: str, limits: str, market: str, snapshot_every_ms: int
+        self,
+        app: faust.App,
+        table: Table,
+        *,
+        journal: str,
+        facts: str,
+        limits: str,
+        market: str,
+        leases: str,
+        snapshot_every_ms: int,
     ) -> None:
         self._app = app
         self._table = table
@@ -74,6 +83,7 @@ class Engine:
         self._facts = facts
         self._limits = limits
         self._market = market
+        self._leases = leases
         self._telling: asyncio.Future[None] | None = None
         self._snapshot_every_ms = snapshot_every_ms
         self._owned: dict[int, Owned] = {}
@@ -154,7 +164,7 @@ class Engine:
     def _restore(self, partition: int) -> Owned:
         store = SnapshotStore(partition, self._table)
         state, next_offset = store.load()
-        outputs = Outputs(state, partition, limits=self._limits, market=self._market)
+        outputs = Outputs(state, partition, limits=self._limits, market=self._market, leases=self._leases)
         return Owned(state, next_offset, store, outputs, state.tick)
 
     def _snapshot_is_due(self, owned: Owned) -> bool:

@@ -1,4 +1,4 @@
-"""Intake: what tenants and operators command, into the journal of its pool.
+"""Intake: what tenants and operators command and gateways report, into the journal of its pool.
 
 1. Commands are read, and tenants' signatures verified. What is good is sent to the journal, in the order of the log; what can't
    be read, to the dead letters. Of a tenant's command that is not taken, the journal holds in its place that it was turned away,
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import faust
 from faust.types import TP
 
+from schemas.gateways import GatewayReport
 from schemas.market import TenantCommand, TurnedAway
 from streams.codecs import encode
 from streams.collector import spare_present_objects
@@ -34,7 +35,7 @@ from streams.ticks import is_tick, read_tick
 from streams.transport import Batch, Committed, Outgoing, attach
 from streams.turned_away import malformed, turned_away
 
-KINDS: tuple[TopicKind, ...] = ("orders", "profiles")
+KINDS: tuple[TopicKind, ...] = ("orders", "profiles", "gateways")
 
 SLICE_RECORDS = 50
 """Records that are taken in before what came of them is sent: 50 signed orders take 15 ms."""
@@ -52,7 +53,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class InputPartition:
-    """One partition of `orders` or `profiles`: what becomes of its records. No broker, no clock, no waiting."""
+    """One partition of `orders`, `profiles` or `gateways`: what becomes of its records. No broker, no clock, no waiting."""
 
     kind: TopicKind
     topic: str
@@ -76,6 +77,9 @@ class InputPartition:
             yield from self._refused(record, command)
             return
         objection = object_to(command) if isinstance(command, TenantCommand) else None
+        if isinstance(command, GatewayReport):
+            # Its lease is counted from when the broker had it: ticks go by brokers' time as well, gateways' clocks by none.
+            command = command.model_copy(update={"time": record.timestamp})
         if objection is not None:
             yield self._to_journal(turned_away((self.topic, self.partition), record.offset, command.__dict__, objection))
             return

@@ -66,7 +66,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
 @pytest.fixture
 def engine(tmp_path) -> Engine:
     app = build_app("engine-role", brokers="127.0.0.1:9", datadir=tmp_path)
-    return Engine(app, {}, journal="journal", facts="facts", limits="limits", market="market", snapshot_every_ms=NEVER_MS)
+    return Engine(
+        app, {}, journal="journal", facts="facts", limits="limits", market="market", leases="leases", snapshot_every_ms=NEVER_MS
+    )
 
 
 def batch(world: World, start: int = 0) -> Batch:

@@ -57,7 +57,7 @@ class Topics:
 
 
 def begun(state: PartitionState) -> Outputs:
-    return Outputs(state, 3, limits="limits", market="market")
+    return Outputs(state, 3, limits="limits", market="market", leases="leases")
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -1,0 +1,291 @@
+"""Each tick, for every pool that gateways share: leases that have ended, and new ones where parts of limits move.
+
+1. A lease of which no report came for its time has ended: its share is free.
+2. Every limit of every tenant (nominal, borrowing and kept, in three dimensions) is split by what was wanted at each gateway of
+   late, and so is the pool's capacity, such that each gateway's part carries what is promised and kept there: its admission takes
+   it.
+3. Gateways that go by their newest lease get another one if anything moves. `splitting` says when, and how much.
+A tenant that may borrow without limit may do so at every gateway: there it is limited by the gateway's part of the capacity.
+
+What a request may cost at most is what its gateway has of its tenant's limit: a tenant whose requests are as large as its limit is
+served where it asks, if that is one gateway (all but a 64th of the limit moves there), and by several only in turn.
+
+Tenants of whom nothing is wanted anywhere and whose limits did not change are not looked at, but for their sums.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from processors.allocation.exact import Flags, Ints
+from processors.entitlement import GUARANTEED, TIERS, UNLIMITED
+from processors.leases.reports import end
+from processors.leases.splitting import Part, Standing, fitted, renewed, split, steady, trimmed, weights
+from processors.leases.state import GRANTED, NEVER, NO_LIMIT, WANTED, Gateway
+from processors.sharing.state import DIMENSIONS
+from processors.stamping import Stamp
+from processors.state import PartitionState, PoolState
+from schemas.fact import CHUNK_ROWS, Fact
+from schemas.lease_facts import CapacityLeased, LeaseEnd, LeasesGranted
+
+SHORT_MS = 5_000
+"""A refusal counts for so long: a part of a limit that moves takes two reports and two ticks."""
+
+TURN_MS = 10_000
+"""So long a gateway is the first in turn: several times what it takes to move a part to it."""
+
+
+def decide_leases(state: PartitionState, stamp: Stamp) -> Iterator[Fact]:
+    """All pools that gateways share, in byte order."""
+    for name in sorted(state.pools):
+        pool = state.pools[name]
+        if pool.leases is not None:
+            yield from _ends(state, pool, stamp)
+        if pool.leases is not None and pool.open is not None:
+            for grant in _grants(state, pool):
+                yield from _tell(state, pool, grant, stamp)
+
+
+def _ends(state: PartitionState, pool: PoolState, stamp: Stamp) -> Iterator[Fact]:
+    gateways = {} if pool.leases is None else dict(pool.leases.gateways)
+    shared = pool.sharing is not None and pool.sharing.terms is not None
+    for name in sorted(gateways):
+        if not shared:
+            yield from end(state, pool, name, LeaseEnd.NOT_SHARED, stamp)
+        elif gateways[name].ends_ms <= state.now_ms:
+            yield from end(state, pool, name, LeaseEnd.SILENT, stamp)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """A new lease: the gateway's part of the capacity, and of tenants' limits where they change."""
+
+    gateway: str
+    incarnation: str
+    capacity: tuple[int, ...]
+    slots: Ints
+    tier: Ints
+    granted: dict[str, Ints]
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What is split: `slots` are tenants that are looked at, `others` those of whom only sums count."""
+
+    pool: PoolState
+    gateways: list[Gateway]
+    standing: Standing
+    slots: Ints
+    others: Ints
+    short: Flags
+
+    def told(self, name: str) -> Ints:
+        """The limits to be split."""
+        return self.pool.tenants[f"told_{name}"][self.slots]
+
+    def column(self, name: str) -> Ints:
+        """Of tenants that are looked at, a column a gateway."""
+        return np.stack([gateway.rows.at(name, self.slots) for gateway in self.gateways], axis=1)
+
+    def reserved(self, slots: Ints) -> Flags:
+        """Whose nominal quotas are promised."""
+        promised: Flags = self.pool.tenants["told_tier"][slots] <= GUARANTEED
+        return promised
+
+
+@dataclass(frozen=True, slots=True)
+class _Dimension:
+    """One dimension of a round, before it is renewed; a column a gateway.
+
+    Attributes:
+        parts: nominal, borrowing and kept.
+        needed: what of the capacity the others' promises and shares take (promised, kept).
+        capacity: what each has of it.
+        crowded: promises or what is kept do not fit where they were wanted.
+    """
+
+    parts: tuple[Part, Part, Part]
+    needed: tuple[Ints, Ints]
+    capacity: Part
+    crowded: bool
+
+
+def _grants(state: PartitionState, pool: PoolState) -> list[_Grant]:
+    """Everything is computed before the first fact, as recording it changes what it was computed from."""
+    if pool.leases is None or pool.sharing is None or pool.sharing.terms is None:
+        return []
+    names = sorted(pool.leases.gateways)
+    gateways = [pool.leases.gateways[name] for name in names]
+    there = np.flatnonzero(pool.tenants["told_tier"] >= 0)
+    turn = state.now_ms // TURN_MS % len(names)
+    order = np.roll(np.arange(len(names)), -turn)
+    standing = Standing(np.array([gateway.ready for gateway in gateways]), order)
+    moving = _moving(pool, gateways, there)
+    refused = _refused_since(state, gateways, there)
+    capacity = pool.sharing.terms.capacity
+
+    def dimensions(looked_at: Flags) -> tuple[_Round, list[_Dimension]]:
+        chosen = _Round(pool, gateways, standing, there[looked_at], there[~looked_at], refused[looked_at])
+        return chosen, [_dimension(chosen, place, each) for place, each in enumerate(capacity)]
+
+    chosen, found = dimensions(moving)
+    if any(each.crowded for each in found) and not moving.all():
+        chosen, found = dimensions(np.ones(there.size, np.bool_))
+    return _changed(chosen, names, [_renewed(chosen, each) for each in found])
+
+
+def _moving(pool: PoolState, gateways: list[Gateway], slots: Ints) -> Flags:
+    """Tenants to be looked at: something is wanted of them, or their limits are not split as they are now."""
+    tenants = pool.tenants
+    moving = np.zeros(slots.size, np.bool_)
+    tier = tenants["told_tier"][slots]
+    for gateway in gateways:
+        moving |= gateway.rows.at("tier", slots) != tier
+        for name in WANTED:
+            moving |= gateway.rows.at(name, slots) > 0
+    for name in GRANTED:
+        told = tenants[f"told_{name}"][slots]
+        granted = [gateway.rows.at(name, slots) for gateway in gateways]
+        if name.endswith("_borrowing"):
+            free = told == UNLIMITED
+            for part in granted:
+                moving |= (part == NO_LIMIT) != free
+            told, granted = np.where(free, 0, told), [np.maximum(part, 0) for part in granted]
+        together = granted[0].copy()
+        for part in granted[1:]:
+            together += part
+        moving |= together != told
+    return moving
+
+
+def _refused_since(state: PartitionState, gateways: list[Gateway], slots: Ints) -> Flags:
+    """Who was refused somewhere of late."""
+    since = state.tick - max(SHORT_MS // state.tick_ms, 1)
+    found = np.zeros(slots.size, np.bool_)
+    for gateway in gateways:
+        at = gateway.rows.at("refused_tick", slots)
+        found |= (at != NEVER) & (at >= since)
+    return found
+
+
+def _dimension(chosen: _Round, place: int, capacity: int) -> _Dimension:
+    """How one dimension shall be split."""
+    name = DIMENSIONS[place]
+    wanted = chosen.column(f"wanted_{name}")
+    weight = weights(wanted, chosen.short)
+    nominal, borrowing, kept = (_part(chosen, f"{name}_{part}", weight, wanted > 0) for part in ("nominal", "borrowing", "kept"))
+    promised = chosen.reserved(chosen.slots)[:, None]
+    tenants = chosen.others
+    reserved = tenants[chosen.reserved(tenants)]
+    elsewhere = (
+        np.array([gateway.rows.at(f"{name}_nominal", reserved).sum() for gateway in chosen.gateways], np.int64),
+        np.array([gateway.rows.at(f"{name}_kept", tenants).sum() for gateway in chosen.gateways], np.int64),
+    )
+    needs = np.maximum(elsewhere[0] + (nominal.target * promised).sum(axis=0), elsewhere[1] + kept.target.sum(axis=0))
+    crowded = int(needs.sum()) > capacity
+    target = _capacity(chosen, place, capacity, needs, crowded=crowded)
+    if crowded and not chosen.others.size:
+        rows = promised[:, 0]
+        moved = nominal.target.copy()
+        moved[rows] = fitted(nominal.target[rows], target - elsewhere[0])
+        nominal = nominal._replace(target=moved)
+        kept = kept._replace(target=fitted(kept.target, target - elsewhere[1]))
+    granted, held = (
+        np.array([[getattr(gateway, each)[place] for gateway in chosen.gateways]], np.int64)
+        for each in ("capacity", "held_capacity")
+    )
+    of_pool = Part(np.array([capacity], np.int64), granted, held, target[None, :])
+    return _Dimension((nominal, borrowing, kept), elsewhere, of_pool, crowded)
+
+
+def _part(chosen: _Round, name: str, weight: Ints, wants: Flags) -> Part:
+    """One limit of the tenants that are looked at; of those that have none, nothing is to be split."""
+    total = chosen.told(name)
+    total = np.where(total == UNLIMITED, 0, total) if name.endswith("_borrowing") else total
+    granted = np.maximum(chosen.column(name), 0)
+    target = split(total, weight, wants, chosen.standing.order)
+    stays = steady(total, granted, target, chosen.short)
+    return Part(total, granted, chosen.column(f"held_{name}"), np.where(stays[:, None], granted, target))
+
+
+def _capacity(chosen: _Round, place: int, capacity: int, needs: Ints, *, crowded: bool) -> Ints:
+    """The capacity's split: what each gateway needs for its tenants, and of the rest by what was wanted there of all tenants."""
+    wanted = np.array([[int(gateway.rows[WANTED[place]].sum()) for gateway in chosen.gateways]], np.int64)
+    short = np.array([bool(chosen.short.any())])
+    order = chosen.standing.order
+    if crowded:
+        by_need: Ints = split(np.array([capacity], np.int64), weights(needs[None, :], short), needs[None, :] > 0, order)[0]
+        return by_need
+    rest = np.array([capacity - int(needs.sum())], np.int64)
+    target: Ints = needs + split(rest, weights(wanted, short), wanted > 0, order)[0]
+    granted = np.array([gateway.capacity[place] for gateway in chosen.gateways], np.int64)
+    stays = steady(np.array([capacity], np.int64), granted[None, :], target[None, :], short)[0] and (granted >= needs).all()
+    return granted if stays else target
+
+
+def _renewed(chosen: _Round, of: _Dimension) -> tuple[Ints, list[Ints]]:
+    """What gateways have of one dimension next: the capacity, and nominal, borrowing and kept of the tenants that are looked at.
+
+    A gateway's promises and what is kept there fit its capacity, also where that could not grow yet.
+    """
+    standing = chosen.standing
+    capacity: Ints = renewed(of.capacity, standing)[0]
+    nominal, borrowing, kept = (renewed(part, standing) for part in of.parts)
+    # Who gets no new lease keeps the parts of the old one, which fitted.
+    room = [np.where(standing.ready, capacity - elsewhere, UNLIMITED) for elsewhere in of.needed]
+    promised = np.flatnonzero(chosen.reserved(chosen.slots))
+    nominal[promised] = trimmed(nominal[promised], room[0])
+    return capacity, [nominal, borrowing, trimmed(kept, room[1])]
+
+
+def _changed(chosen: _Round, names: list[str], found: list[tuple[Ints, list[Ints]]]) -> list[_Grant]:
+    """New leases for those of whom something changes."""
+    tier = chosen.pool.tenants["told_tier"][chosen.slots]
+    columns = dict(zip(GRANTED, [part for _, parts in found for part in parts], strict=True))
+    for name, column in columns.items():
+        if name.endswith("_borrowing"):
+            column[chosen.told(name) == UNLIMITED] = NO_LIMIT
+    grants = []
+    for place in np.flatnonzero(chosen.standing.ready).tolist():
+        gateway = chosen.gateways[place]
+        capacity = tuple(int(each[place]) for each, _ in found)
+        differs = gateway.rows.at("tier", chosen.slots) != tier
+        for name, column in columns.items():
+            differs |= gateway.rows.at(name, chosen.slots) != column[:, place]
+        rows = np.flatnonzero(differs)
+        if rows.size or list(capacity) != gateway.capacity:
+            granted = {name: column[rows, place] for name, column in columns.items()}
+            grants.append(_Grant(names[place], gateway.incarnation, capacity, chosen.slots[rows], tier[rows], granted))
+    return grants
+
+
+def _tell(state: PartitionState, pool: PoolState, grant: _Grant, stamp: Stamp) -> Iterator[Fact]:
+    moment = {"at": state.now_ms, "tick": state.tick, "period": pool.present, "gateway": grant.gateway}
+    throughput, kv, concurrency = grant.capacity
+    yield stamp.fact(
+        CapacityLeased,
+        pool.name,
+        **moment,
+        incarnation=grant.incarnation,
+        throughput=throughput,
+        kv=kv,
+        concurrency=concurrency,
+        tenants=int(grant.slots.size),
+    )
+    names = pool.tenants.names
+    for start in range(0, grant.slots.size, CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        yield stamp.fact(
+            LeasesGranted,
+            pool.name,
+            **moment,
+            tenant=[names[slot] for slot in grant.slots[part].tolist()],
+            tier=[TIERS[tier] for tier in grant.tier[part].tolist()],
+            **{name: _told(name, column[part]) for name, column in grant.granted.items()},
+        )
+
+
+def _told(name: str, column: Ints) -> list[int | None]:
+    values: list[int | None] = column.tolist()
+    return [None if value == NO_LIMIT else value for value in values] if name.endswith("_borrowing") else values

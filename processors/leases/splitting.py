@@ -1,0 +1,144 @@
+"""How limits are split among gateways: exact integers, all rows (tenants) at once, a column a gateway.
+
+A split is in two phases. What a gateway loses is free only once it is known to have stopped using it; what another gains is granted
+out of what is free. So the sum of what gateways may be using never grows beyond a limit; where the limit itself fell, it falls to
+it as gateways say that they have given up their part.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from processors.allocation.exact import Flags, Ints
+from processors.allocation.hamilton import hamilton
+
+RESERVE = 8
+"""One part in so many of each limit is split equally, so that a gateway at which a tenant has not been seen can admit something."""
+
+RESERVE_WHEN_SHORT = 64
+"""The same where the tenant was refused lately: what lies idle at one gateway is what another refuses."""
+
+DIGITS = 12
+"""Binary digits of what is wanted at a gateway, relative to where most is: shares are right to a 4,000th. It keeps products in
+int64: 32 gateways of weights up to 2^12, times RESERVE_WHEN_SHORT and 32 again, sum to 2^28, and a remainder times a weight is
+below 2^56."""
+
+BAND = 8
+"""A split that is whole stays as it is unless a part moves by more than one in so many of the limit, and by more than 1."""
+
+BAND_WHEN_SHORT = 64
+"""The same where the tenant was refused lately; then a single slot moves, too."""
+
+
+class Part(NamedTuple):
+    """One limit of every tenant. `total` has a value a row, the others a row and a column a gateway.
+
+    Attributes:
+        total: the limit.
+        granted: by gateways' newest leases.
+        held: the most that each may be using.
+        target: how it shall be split.
+    """
+
+    total: Ints
+    granted: Ints
+    held: Ints
+    target: Ints
+
+
+class Standing(NamedTuple):
+    """What a round of splits goes by.
+
+    Attributes:
+        ready: a column a gateway: which may be given another lease.
+        order: of gateways, in which ties are broken; another one first from time to time, so that everybody has its turn.
+    """
+
+    ready: Flags
+    order: Ints
+
+
+def weights(wanted: Ints, short: Flags) -> Ints:
+    """By what a tenant's limits are split: what was wanted at each gateway, and the reserve; equally where nothing was."""
+    gateways = wanted.shape[1]
+    scale = np.maximum(wanted.max(axis=1) >> DIGITS, 1)
+    parts = -(-wanted // scale[:, None])
+    parts[parts.sum(axis=1) == 0] = 1
+    whole = parts.sum(axis=1)
+    reserve = np.where(short, RESERVE_WHEN_SHORT, RESERVE)
+    by_use: Ints = parts * ((reserve - 1) * gateways)[:, None] + whole[:, None]
+    return by_use
+
+
+def split(total: Ints, weight: Ints, wants: Flags, order: Ints) -> Ints:
+    """Each row's total by its weights, in whole units.
+
+    Units that are left over go first to gateways that want some and have none, in turn, so that each has its time where there are
+    fewer units than gateways; then to the largest remainders.
+
+    Args:
+        total: a value a row, of 0 to 2^62.
+        weight: above 0, a row's below 2^28 together.
+        wants: where something is wanted.
+        order: of gateways, for ties.
+    """
+    weight, wants = weight[:, order], wants[:, order]
+    whole = weight.sum(axis=1)
+    each, rest = np.divmod(total, whole)
+    product = rest[:, None] * weight
+    share: Ints = each[:, None] * weight + product // whole[:, None]
+    left = total - share.sum(axis=1)
+    rows = np.flatnonzero(left)
+    if rows.size:
+        first = wants[rows] & (share[rows] == 0)
+        rank = np.where(first, whole[rows, None], product[rows] % whole[rows, None])
+        places = np.argsort(-rank, axis=1, kind="stable")
+        taken = np.arange(order.size) < left[rows, None]
+        more = np.zeros_like(share[rows])
+        np.put_along_axis(more, places, taken.astype(np.int64), axis=1)
+        share[rows] += more
+    found: Ints = np.empty_like(share)
+    found[:, order] = share
+    return found
+
+
+def steady(total: Ints, granted: Ints, target: Ints, short: Flags) -> Flags:
+    """Rows whose split stays as it is: it is whole, and what would move is noise."""
+    moved = np.abs(target - granted).max(axis=1)
+    enough = np.where(short, total // BAND_WHEN_SHORT, np.maximum(total // BAND, 1))
+    stays: Flags = (granted.sum(axis=1) == total) & (moved <= enough)
+    return stays
+
+
+def renewed(part: Part, standing: Standing) -> Ints:
+    """What each gateway is granted next: what it loses at once, what it gains out of what is free, in turn."""
+    ready = standing.ready
+    kept: Ints = np.where(ready, np.minimum(part.target, np.maximum(part.granted, part.held)), part.granted)
+    missing = np.where(ready, part.target - kept, 0)[:, standing.order]
+    free = np.maximum(part.total - part.held.sum(axis=1), 0)[:, None]
+    before = missing.cumsum(axis=1) - missing
+    kept[:, standing.order] += np.clip(free - before, 0, missing)
+    return kept
+
+
+def fitted(target: Ints, room: Ints) -> Ints:
+    """Splits whose columns fit into `room`: of a column that doesn't the same part of every row goes to where there is room.
+
+    Rows' sums stay; the whole must fit.
+    """
+    found = trimmed(target, room)
+    over = (target - found).sum(axis=1).cumsum()
+    slack = (room - found.sum(axis=0)).cumsum()
+    # Both are laid end to end: a row's surplus falls into those columns that lie beside it.
+    above = np.minimum(over[:, None], slack[None, :])
+    below = np.maximum(np.r_[0, over[:-1]][:, None], np.r_[0, slack[:-1]][None, :])
+    moved: Ints = np.maximum(above - below, 0)
+    return found + moved
+
+
+def trimmed(parts: Ints, room: Ints) -> Ints:
+    """Columns cut to their room, by the same part of every row (Hamilton)."""
+    found = parts.copy()
+    for column in np.flatnonzero(parts.sum(axis=0) > room).tolist():
+        found[:, column] = hamilton(int(room[column]), np.ascontiguousarray(parts[:, column]))
+    return found

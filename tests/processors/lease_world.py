@@ -1,0 +1,302 @@
+"""Gateways that share a pool, under the test's hands: a journal with a lag, messages that are late or lost, and real admission.
+
+Time is real time in ms; a gateway's own clock is off by some constant. What the engine tells goes through its real outputs and the
+gateway's real reader.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+from pool_world import PERIOD, REPLICA, tenant, token_pool
+from journal_world import World, mark, of_kind
+
+from processors.admission import Admission, Admitted, Refused
+from processors.entitlement import Capacity
+from processors.leases.state import GRANTED, HELD
+from schemas.gateways import GatewayReport
+from schemas.lease_facts import CapacityLeased, GatewayRefused, LeaseExpired
+from schemas.sharing_facts import Limits
+from streams.lease_outputs import LeaseOutputs
+from streams.leases import Assembly, TenantUse
+
+POOL, STEP_MS, TICK_MS, BURST_MS = "llm", 100, 1_000, 4_000
+BEGIN_MS = 110_000
+SPACES = ("kv", "concurrency")
+
+
+def report(gateway, sequence, use=None, *, life="1", applied=0, time=0, **rest):
+    """`use`: tenant -> TenantUse."""
+    use = use or {}
+    names = sorted(use)
+    columns = dict(zip(("tokens", "kv_peak", "concurrency_peak", "kv_held", "concurrency_held", "refused"), zip(*(use[n] for n in names), strict=True), strict=False))
+    return GatewayReport(
+        **{"id": f"{gateway}-{life}-{sequence}", "interval_ms": 1_000, "pool": POOL, **rest},
+        time=time,
+        gateway=gateway,
+        incarnation=life,
+        sequence=sequence,
+        applied=applied,
+        tenant=names,
+        **{name: list(column) for name, column in columns.items()},
+    )
+
+
+@dataclass
+class Running:
+    tenant: str
+    tokens: int
+    ends_ms: int
+
+
+@dataclass
+class Node:
+    """A gateway's process."""
+
+    name: str
+    life: str
+    lead_ms: int
+    """Of its own clock."""
+    admission: Admission
+    assembly: Assembly
+    lease: object = None
+    applied: int = 0
+    sequence: int = 0
+    sent: dict = field(default_factory=dict)
+    running: dict = field(default_factory=dict)
+    tally: dict = field(default_factory=dict)
+    requests: int = 0
+    next_report_ms: int = 0
+    reachable: bool = True
+
+    def clock(self, now_ms):
+        return now_ms + self.lead_ms
+
+    def may_admit(self, now_ms):
+        lease = self.lease
+        return lease is not None and self.clock(now_ms) < self.sent.get(lease.answers, -(10**9)) + lease.valid_ms
+
+    def read(self, now_ms, records):
+        for key, value in records:
+            for item in self.assembly.read(key, value):
+                self.assembly.take(item)
+        newest = self.assembly.now()
+        if newest is not self.lease:
+            if newest is not None and newest.number != self.applied:
+                assert newest.number > self.applied
+                refused = self.admission.set_limits(now_ms, newest.tenants, newest.capacity)
+                assert refused is None, refused
+                self.applied = newest.number
+            self.lease = newest
+
+    def ask(self, now_ms, tenant, tokens, lasts_ms):
+        """Admitted (True), refused (False); None: it may admit nothing at all."""
+        if not self.may_admit(now_ms):
+            return None
+        self.requests += 1
+        name = f"{self.name}-{self.life}-{self.requests}"
+        decided = self.admission.admit(now_ms, tenant, name, tokens, 0)
+        tally = self.tally.setdefault(tenant, [0, 0, 0, 0])
+        tally[0] += tokens
+        if isinstance(decided, Admitted):
+            for stopped in decided.stop:
+                self.end(now_ms, stopped)
+            self.running[name] = Running(tenant, tokens, now_ms + lasts_ms)
+        else:
+            tally[1] += 1
+        used = self.admission.used(tenant)
+        refused = isinstance(decided, Refused)
+        if used is not None:
+            tally[2] = max(tally[2], used.kv + refused * -(-tokens // 16))
+            tally[3] = max(tally[3], used.concurrency + refused)
+        return isinstance(decided, Admitted)
+
+    def end(self, now_ms, name):
+        running = self.running.pop(name)
+        self.admission.settle(now_ms, name, running.tokens, 0)
+
+    def step(self, now_ms):
+        for name in [name for name, each in self.running.items() if each.ends_ms <= now_ms]:
+            self.end(now_ms, name)
+
+    def report(self, now_ms, **rest):
+        self.sequence += 1
+        self.sent[self.sequence] = self.clock(now_ms)
+        use = {}
+        for name in sorted({*self.tally, *(each.tenant for each in self.running.values())}):
+            tokens, refused, kv, slots = self.tally.get(name, [0, 0, 0, 0])
+            held = self.admission.used(name)
+            kv_held, slots_held = (held.kv, held.concurrency) if held else (0, 0)
+            use[name] = TenantUse(tokens, max(kv, kv_held), max(slots, slots_held), kv_held, slots_held, refused)
+        self.tally = {}
+        self.next_report_ms = now_ms + 1_000
+        return report(self.name, self.sequence, use, life=self.life, applied=self.applied, **rest)
+
+
+class LeaseWorld:
+    """A pool of 1,000 tokens per second, 500 blocks and 40 requests, unless `terms` say otherwise, at BEGIN_MS."""
+
+    def __init__(self, *profiles, seed=0, late_ms=0, loss=0.0, **terms):
+        self.random = random.Random(seed)
+        self.late_ms, self.loss = late_ms, loss
+        self.engine = World()
+        self.engine.tick(105)
+        self.engine.take(token_pool(**terms), *profiles)
+        self.now = BEGIN_MS - TICK_MS
+        self.outputs = LeaseOutputs(self.engine.state, 0, "leases")
+        self.nodes = {}
+        self.arriving = []  # (when, order, record for the journal)
+        self.backlog = []
+        self.telling = []  # (when, order, key, value)
+        self.paused_until = 0
+        self.number = 0
+        self.held_before = {}
+        self.told_ms = 0
+        self.pass_ms(TICK_MS)
+
+    # The world's events
+
+    def start(self, name, life="1"):
+        admission = Admission(Capacity(0, 0, 0), burst_ms=BURST_MS, knots=((0, 1_000_000),), leased=True)
+        node = Node(name, life, self.random.randrange(-10_000, 10_000), admission, Assembly(POOL, name, life))
+        self.nodes[name] = node
+        node.read(self.now, [(key, value) for _, _, key, value in self.read_topic()])
+        return node
+
+    def kill(self, name):
+        del self.nodes[name]
+
+    def pause(self, many_ms):
+        """The engine decides nothing meanwhile; the journal goes on."""
+        self.paused_until = self.now + many_ms
+
+    def take(self, *records):
+        """Straight to the journal."""
+        self.backlog += records
+
+    def pass_ms(self, many, asking=None):
+        for _ in range(many // STEP_MS):
+            self.now += STEP_MS
+            self._step(asking)
+
+    def _step(self, asking):
+        for node in self.nodes.values():
+            node.step(self.now)
+            if asking is not None:
+                asking(node)
+            if node.next_report_ms <= self.now:
+                self.send(node)
+        if self.now % TICK_MS == 0:
+            number = self.now // TICK_MS
+            self.backlog += [*(mark(number, topic) for topic in ("latency", "usage", "admissions")), self._tick(number)]
+        due = sorted(each for each in self.arriving if each[0] <= self.now)
+        self.arriving = [each for each in self.arriving if each[0] > self.now]
+        self.backlog += [record for _, _, record in due]
+        if self.now >= self.paused_until:
+            self.decide()
+        for node in self.nodes.values():
+            if node.reachable:
+                node.read(self.now, [(key, value) for at, _, key, value in self.telling if self.told_ms < at <= self.now])
+        self.told_ms = self.now
+        self.check()
+
+    def _tick(self, number):
+        from journal_world import tick
+
+        return tick(number, grace=3)
+
+    def send(self, node, **rest):
+        """It has a time of the broker's while it is under way, and may be lost."""
+        under_way, then = self.random.randint(0, self.late_ms), self.random.randint(0, self.late_ms)
+        told = node.report(self.now, time=self.now + under_way, **rest)
+        if node.reachable and self.random.random() >= self.loss:
+            before = max((at for at, _, each in self.arriving if each.gateway == node.name), default=0)
+            self._arrive(max(before, self.now + under_way + then), told)
+
+    def _arrive(self, at, record):
+        self.number += 1
+        self.arriving.append((at, self.number, record))
+
+    def decide(self):
+        records, self.backlog = self.backlog, []
+        for record in records:
+            for fact in self.engine.take(record):
+                self.outputs.note(fact)
+            self.check_held()
+        if self.outputs.pending:
+            for slice_ in self.outputs.round():
+                for told in slice_:
+                    self.number += 1
+                    newest = max((at for at, *_ in self.telling), default=0)
+                    at = max(newest, self.now + self.random.randint(1, 1 + self.late_ms))
+                    self.telling.append((at, self.number, told.key, told.value))
+
+    def read_topic(self):
+        return [each for each in self.telling if each[0] <= self.now]
+
+    # What holds at every moment
+
+    @property
+    def pool(self):
+        return self.engine.pool(POOL)
+
+    @property
+    def leases(self):
+        return self.pool.leases.gateways if self.pool.leases else {}
+
+    def limits(self):
+        """tenant -> column of LIMITS -> value; None: no limit."""
+        tenants = self.pool.tenants
+        return {
+            name: {each: None if tenants[f"told_{each}"][slot] == 2**63 - 1 else int(tenants[f"told_{each}"][slot]) for each in GRANTED}
+            for name, slot in tenants.slots.items()
+            if tenants["told_tier"][slot] >= 0
+        }
+
+    def held(self):
+        """(tenant, column) -> what gateways together may be using; (None, dimension): of the capacity."""
+        slots, found = self.pool.tenants.slots, {}
+        for gateway in self.leases.values():
+            for name, slot in slots.items():
+                if slot < len(gateway.rows):
+                    for column, each in zip(HELD, GRANTED, strict=True):
+                        found[name, each] = found.get((name, each), 0) + int(gateway.rows[column][slot])
+            for place, held in enumerate(gateway.held_capacity):
+                found[None, place] = found.get((None, place), 0) + held
+        return found
+
+    def check_held(self):
+        """The sum never exceeds the limit, or where that fell, never grows."""
+        held, limits = self.held(), self.limits()
+        capacity = self.pool.sharing.terms.capacity if self.pool.sharing and self.pool.sharing.terms else (0, 0, 0)
+        for (name, each), together in held.items():
+            limit = capacity[each] if name is None else limits[name][each]
+            if limit is not None:
+                assert together <= max(limit, self.held_before.get((name, each), 0)), (self.now, name, each, together, limit)
+        self.held_before = held
+
+    def check(self):
+        """What a gateway has in flight is within what it is said to hold at most, as long as its lease has not run out."""
+        limits = self.limits()
+        for name, node in self.nodes.items():
+            gateway = self.leases.get(name)
+            if gateway is None or gateway.incarnation != node.life or not node.may_admit(self.now):
+                continue
+            for tenant_, slot in self.pool.tenants.slots.items():
+                used = node.admission.used(tenant_)
+                for each in SPACES if used and slot < len(gateway.rows) else ():
+                    most = sum(int(gateway.rows[f"held_{each}_{part}"][slot]) for part in ("nominal", "borrowing"))
+                    if limits[tenant_][f"{each}_borrowing"] is not None:
+                        assert getattr(used, each) <= most, (self.now, name, tenant_, each, used, most)
+
+    def in_flight(self, tenant_, each="concurrency"):
+        """At all gateways that may admit."""
+        used = (node.admission.used(tenant_) for node in self.nodes.values() if node.may_admit(self.now))
+        return sum(getattr(one, each) for one in used if one)
+
+    def share(self, name, tenant_, column):
+        """What the newest lease of a gateway says."""
+        gateway = self.leases.get(name)
+        return None if gateway is None else int(gateway.rows[column][self.pool.tenants.slots[tenant_]])
+
+
+__all__ = ["BEGIN_MS", "POOL", "REPLICA", "PERIOD", "CapacityLeased", "GatewayRefused", "LeaseExpired", "LeaseWorld", "Limits", "TenantUse", "of_kind", "report", "tenant"]
