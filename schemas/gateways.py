@@ -65,7 +65,7 @@ class GatewayReport(Event):
     tokens: _TokensOfTenants = Field(default_factory=list)
     """Wanted in the interval: of requests that were admitted and of those that were refused."""
     kv_peak: _BlocksOfTenants = Field(default_factory=list)
-    """Most wanted at once: in use and refused; likewise the next."""
+    """Wanted: the most in use at once, and what refused requests would have held besides; likewise the next."""
     concurrency_peak: _RequestsOfTenants = Field(default_factory=list)
     kv_held: _BlocksOfTenants = Field(default_factory=list)
     """In use now; likewise the next."""

@@ -64,7 +64,7 @@ class TenantUse(NamedTuple):
 
     Attributes:
         tokens: wanted: of requests that were admitted, and of those that were refused.
-        kv_blocks_peak: most wanted at once, in use and refused.
+        kv_blocks_peak: wanted: the most in use at once, and what refused requests would have held besides.
         concurrency_peak: likewise.
         kv_blocks_held: in use now.
         concurrency_held: likewise.

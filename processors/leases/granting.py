@@ -21,7 +21,7 @@ import numpy as np
 from processors.allocation.exact import Flags, Ints
 from processors.entitlement import GUARANTEED, TIERS, UNLIMITED
 from processors.leases.reports import end
-from processors.leases.splitting import Part, Standing, fitted, renewed, split, steady, trimmed, weights
+from processors.leases.splitting import Part, fitted, renewed, split, steady, trimmed, weights
 from processors.leases.state import GRANTED, NEVER, NO_LIMIT, WANTED, Gateway
 from processors.sharing.state import DIMENSIONS
 from processors.stamping import Stamp
@@ -33,7 +33,7 @@ SHORT_MS = 5_000
 """A refusal counts for so long: a part of a limit that moves takes two reports and two ticks."""
 
 TURN_MS = 10_000
-"""So long a gateway is the first in turn: several times what it takes to move a part to it."""
+"""So long a gateway stands first, and has what can't be divided: several times what it takes to move a part to it."""
 
 
 def decide_leases(state: PartitionState, stamp: Stamp) -> Iterator[Fact]:
@@ -71,11 +71,20 @@ class _Grant:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """What is split: `slots` are tenants that are looked at, `others` those of whom only sums count."""
+    """What is split, and among whom.
+
+    Attributes:
+        pool: its tenants' limits.
+        gateways: in the order in which they stand now.
+        ready: which of them may be given another lease.
+        slots: tenants that are looked at.
+        others: those of whom only sums count.
+        short: of those that are looked at, who was refused of late.
+    """
 
     pool: PoolState
     gateways: list[Gateway]
-    standing: Standing
+    ready: Flags
     slots: Ints
     others: Ints
     short: Flags
@@ -116,17 +125,17 @@ def _grants(state: PartitionState, pool: PoolState) -> list[_Grant]:
     if pool.leases is None or pool.sharing is None or pool.sharing.terms is None:
         return []
     names = sorted(pool.leases.gateways)
+    turn = state.now_ms // TURN_MS % len(names)
+    names = [*names[turn:], *names[:turn]]
     gateways = [pool.leases.gateways[name] for name in names]
     there = np.flatnonzero(pool.tenants["told_tier"] >= 0)
-    turn = state.now_ms // TURN_MS % len(names)
-    order = np.roll(np.arange(len(names)), -turn)
-    standing = Standing(np.array([gateway.ready for gateway in gateways]), order)
+    ready = np.array([gateway.ready for gateway in gateways])
     moving = _moving(pool, gateways, there)
     refused = _refused_since(state, gateways, there)
     capacity = pool.sharing.terms.capacity
 
     def dimensions(looked_at: Flags) -> tuple[_Round, list[_Dimension]]:
-        chosen = _Round(pool, gateways, standing, there[looked_at], there[~looked_at], refused[looked_at])
+        chosen = _Round(pool, gateways, ready, there[looked_at], there[~looked_at], refused[looked_at])
         return chosen, [_dimension(chosen, place, each) for place, each in enumerate(capacity)]
 
     chosen, found = dimensions(moving)
@@ -204,7 +213,7 @@ def _part(chosen: _Round, name: str, weight: Ints, wants: Flags) -> Part:
     total = chosen.told(name)
     total = np.where(total == UNLIMITED, 0, total) if name.endswith("_borrowing") else total
     granted = np.maximum(chosen.column(name), 0)
-    target = split(total, weight, wants, chosen.standing.order)
+    target = split(total, weight, wants)
     stays = steady(total, granted, target, chosen.short)
     return Part(total, granted, chosen.column(f"held_{name}"), np.where(stays[:, None], granted, target))
 
@@ -213,12 +222,11 @@ def _capacity(chosen: _Round, place: int, capacity: int, needs: Ints, *, crowded
     """The capacity's split: what each gateway needs for its tenants, and of the rest by what was wanted there of all tenants."""
     wanted = np.array([[int(gateway.rows[WANTED[place]].sum()) for gateway in chosen.gateways]], np.int64)
     short = np.array([bool(chosen.short.any())])
-    order = chosen.standing.order
     if crowded:
-        by_need: Ints = split(np.array([capacity], np.int64), weights(needs[None, :], short), needs[None, :] > 0, order)[0]
+        by_need: Ints = split(np.array([capacity], np.int64), weights(needs[None, :], short), needs[None, :] > 0)[0]
         return by_need
     rest = np.array([capacity - int(needs.sum())], np.int64)
-    target: Ints = needs + split(rest, weights(wanted, short), wanted > 0, order)[0]
+    target: Ints = needs + split(rest, weights(wanted, short), wanted > 0)[0]
     granted = np.array([gateway.capacity[place] for gateway in chosen.gateways], np.int64)
     stays = steady(np.array([capacity], np.int64), granted[None, :], target[None, :], short)[0] and (granted >= needs).all()
     return granted if stays else target
@@ -229,11 +237,10 @@ def _renewed(chosen: _Round, of: _Dimension) -> tuple[Ints, list[Ints]]:
 
     A gateway's promises and what is kept there fit its capacity, also where that could not grow yet.
     """
-    standing = chosen.standing
-    capacity: Ints = renewed(of.capacity, standing)[0]
-    nominal, borrowing, kept = (renewed(part, standing) for part in of.parts)
+    capacity: Ints = renewed(of.capacity, chosen.ready)[0]
+    nominal, borrowing, kept = (renewed(part, chosen.ready) for part in of.parts)
     # Who gets no new lease keeps the parts of the old one, which fitted.
-    room = [np.where(standing.ready, capacity - elsewhere, UNLIMITED) for elsewhere in of.needed]
+    room = [np.where(chosen.ready, capacity - elsewhere, UNLIMITED) for elsewhere in of.needed]
     promised = np.flatnonzero(chosen.reserved(chosen.slots))
     nominal[promised] = trimmed(nominal[promised], room[0])
     return capacity, [nominal, borrowing, trimmed(kept, room[1])]
@@ -247,7 +254,7 @@ def _changed(chosen: _Round, names: list[str], found: list[tuple[Ints, list[Ints
         if name.endswith("_borrowing"):
             column[chosen.told(name) == UNLIMITED] = NO_LIMIT
     grants = []
-    for place in np.flatnonzero(chosen.standing.ready).tolist():
+    for place in np.flatnonzero(chosen.ready).tolist():
         gateway = chosen.gateways[place]
         capacity = tuple(int(each[place]) for each, _ in found)
         differs = gateway.rows.at("tier", chosen.slots) != tier

@@ -1,5 +1,7 @@
 """How limits are split among gateways: exact integers, all rows (tenants) at once, a column a gateway.
 
+Ties are broken by the order of columns; whoever calls puts another gateway first from time to time, so that each has its turn.
+
 A split is in two phases. What a gateway loses is free only once it is known to have stopped using it; what another gains is granted
 out of what is free. So the sum of what gateways may be using never grows beyond a limit; where the limit itself fell, it falls to
 it as gateways say that they have given up their part.
@@ -46,18 +48,6 @@ class Part(NamedTuple):
     target: Ints
 
 
-class Standing(NamedTuple):
-    """What a round of splits goes by.
-
-    Attributes:
-        ready: a column a gateway: which may be given another lease.
-        order: of gateways, in which ties are broken; another one first from time to time, so that everybody has its turn.
-    """
-
-    ready: Flags
-    order: Ints
-
-
 def weights(wanted: Ints, short: Flags) -> Ints:
     """By what a tenant's limits are split: what was wanted at each gateway, and the reserve; equally where nothing was."""
     gateways = wanted.shape[1]
@@ -70,7 +60,7 @@ def weights(wanted: Ints, short: Flags) -> Ints:
     return by_use
 
 
-def split(total: Ints, weight: Ints, wants: Flags, order: Ints) -> Ints:
+def split(total: Ints, weight: Ints, wants: Flags) -> Ints:
     """Each row's total by its weights, in whole units.
 
     Units that are left over go first to gateways that want some and have none, in turn, so that each has its time where there are
@@ -80,9 +70,7 @@ def split(total: Ints, weight: Ints, wants: Flags, order: Ints) -> Ints:
         total: a value a row, of 0 to 2^62.
         weight: above 0, a row's below 2^28 together.
         wants: where something is wanted.
-        order: of gateways, for ties.
     """
-    weight, wants = weight[:, order], wants[:, order]
     whole = weight.sum(axis=1)
     each, rest = np.divmod(total, whole)
     product = rest[:, None] * weight
@@ -93,13 +81,11 @@ def split(total: Ints, weight: Ints, wants: Flags, order: Ints) -> Ints:
         first = wants[rows] & (share[rows] == 0)
         rank = np.where(first, whole[rows, None], product[rows] % whole[rows, None])
         places = np.argsort(-rank, axis=1, kind="stable")
-        taken = np.arange(order.size) < left[rows, None]
+        taken = np.arange(weight.shape[1]) < left[rows, None]
         more = np.zeros_like(share[rows])
         np.put_along_axis(more, places, taken.astype(np.int64), axis=1)
         share[rows] += more
-    found: Ints = np.empty_like(share)
-    found[:, order] = share
-    return found
+    return share
 
 
 def steady(total: Ints, granted: Ints, target: Ints, short: Flags) -> Flags:
@@ -110,14 +96,18 @@ def steady(total: Ints, granted: Ints, target: Ints, short: Flags) -> Flags:
     return stays
 
 
-def renewed(part: Part, standing: Standing) -> Ints:
-    """What each gateway is granted next: what it loses at once, what it gains out of what is free, in turn."""
-    ready = standing.ready
+def renewed(part: Part, ready: Flags) -> Ints:
+    """What each gateway is granted next: what it loses at once, what it gains out of what is free, one after the other.
+
+    Args:
+        part: of all rows.
+        ready: a column a gateway: which may be given another lease.
+    """
     kept: Ints = np.where(ready, np.minimum(part.target, np.maximum(part.granted, part.held)), part.granted)
-    missing = np.where(ready, part.target - kept, 0)[:, standing.order]
+    missing = np.where(ready, part.target - kept, 0)
     free = np.maximum(part.total - part.held.sum(axis=1), 0)[:, None]
     before = missing.cumsum(axis=1) - missing
-    kept[:, standing.order] += np.clip(free - before, 0, missing)
+    kept += np.clip(free - before, 0, missing)
     return kept
 
 

@@ -76,7 +76,10 @@ class Rows:
         return column
 
     def at(self, name: str, slots: npt.NDArray[np.intp]) -> Column:
-        """A column's values for slots that rise; initial ones beyond what was recorded."""
+        """A column's values for slots that rise; initial ones beyond what was recorded. Not to be assigned to."""
+        if slots.size and slots[-1] < self._size and slots[-1] - slots[0] + 1 == slots.size:  # nearly always: all of them
+            whole: Column = self._table[_PLACE[name], slots[0] : slots[-1] + 1]
+            return whole
         known = int(np.searchsorted(slots, self._size))
         found = np.full(slots.size, _INITIAL[name], np.int64)
         found[:known] = self._table[_PLACE[name], slots[:known]]

@@ -7,10 +7,10 @@ gateway's real reader.
 import random
 from dataclasses import dataclass, field
 
+from journal_world import World, mark, of_kind, tick
 from pool_world import PERIOD, REPLICA, tenant, token_pool
-from journal_world import World, mark, of_kind
 
-from processors.admission import Admission, Admitted, Refused
+from processors.admission import Admission, Admitted
 from processors.entitlement import Capacity
 from processors.leases.state import GRANTED, HELD
 from schemas.gateways import GatewayReport
@@ -28,7 +28,13 @@ def report(gateway, sequence, use=None, *, life="1", applied=0, time=0, **rest):
     """`use`: tenant -> TenantUse."""
     use = use or {}
     names = sorted(use)
-    columns = dict(zip(("tokens", "kv_peak", "concurrency_peak", "kv_held", "concurrency_held", "refused"), zip(*(use[n] for n in names), strict=True), strict=False))
+    columns = dict(
+        zip(
+            ("tokens", "kv_peak", "concurrency_peak", "kv_held", "concurrency_held", "refused"),
+            zip(*(use[n] for n in names), strict=True),
+            strict=False,
+        )
+    )
     return GatewayReport(
         **{"id": f"{gateway}-{life}-{sequence}", "interval_ms": 1_000, "pool": POOL, **rest},
         time=time,
@@ -95,7 +101,7 @@ class Node:
         self.requests += 1
         name = f"{self.name}-{self.life}-{self.requests}"
         decided = self.admission.admit(now_ms, tenant, name, tokens, 0)
-        tally = self.tally.setdefault(tenant, [0, 0, 0, 0])
+        tally = self.tally.setdefault(tenant, [0, 0, 0, 0, 0])
         tally[0] += tokens
         if isinstance(decided, Admitted):
             for stopped in decided.stop:
@@ -103,11 +109,9 @@ class Node:
             self.running[name] = Running(tenant, tokens, now_ms + lasts_ms)
         else:
             tally[1] += 1
-        used = self.admission.used(tenant)
-        refused = isinstance(decided, Refused)
-        if used is not None:
-            tally[2] = max(tally[2], used.kv + refused * -(-tokens // 16))
-            tally[3] = max(tally[3], used.concurrency + refused)
+            tally[2] += -(-tokens // 16)
+        if (used := self.admission.used(tenant)) is not None:
+            tally[3], tally[4] = max(tally[3], used.kv), max(tally[4], used.concurrency)
         return isinstance(decided, Admitted)
 
     def end(self, now_ms, name):
@@ -123,10 +127,10 @@ class Node:
         self.sent[self.sequence] = self.clock(now_ms)
         use = {}
         for name in sorted({*self.tally, *(each.tenant for each in self.running.values())}):
-            tokens, refused, kv, slots = self.tally.get(name, [0, 0, 0, 0])
+            tokens, refused, refused_kv, kv, slots = self.tally.get(name, [0, 0, 0, 0, 0])
             held = self.admission.used(name)
             kv_held, slots_held = (held.kv, held.concurrency) if held else (0, 0)
-            use[name] = TenantUse(tokens, max(kv, kv_held), max(slots, slots_held), kv_held, slots_held, refused)
+            use[name] = TenantUse(tokens, kv + refused_kv, slots + refused, kv_held, slots_held, refused)
         self.tally = {}
         self.next_report_ms = now_ms + 1_000
         return report(self.name, self.sequence, use, life=self.life, applied=self.applied, **rest)
@@ -146,11 +150,11 @@ class LeaseWorld:
         self.nodes = {}
         self.arriving = []  # (when, order, record for the journal)
         self.backlog = []
-        self.telling = []  # (when, order, key, value)
+        self.telling = []  # (when, key, value), in the order of the topic
         self.paused_until = 0
         self.number = 0
         self.held_before = {}
-        self.told_ms = 0
+        self.come = 0
         self.pass_ms(TICK_MS)
 
     # The world's events
@@ -159,7 +163,7 @@ class LeaseWorld:
         admission = Admission(Capacity(0, 0, 0), burst_ms=BURST_MS, knots=((0, 1_000_000),), leased=True)
         node = Node(name, life, self.random.randrange(-10_000, 10_000), admission, Assembly(POOL, name, life))
         self.nodes[name] = node
-        node.read(self.now, [(key, value) for _, _, key, value in self.read_topic()])
+        node.read(self.now, [(key, value) for _, key, value in self.telling[: self.come]])
         return node
 
     def kill(self, name):
@@ -193,15 +197,14 @@ class LeaseWorld:
         self.backlog += [record for _, _, record in due]
         if self.now >= self.paused_until:
             self.decide()
+        come = next((at for at in range(self.come, len(self.telling)) if self.telling[at][0] > self.now), len(self.telling))
         for node in self.nodes.values():
             if node.reachable:
-                node.read(self.now, [(key, value) for at, _, key, value in self.telling if self.told_ms < at <= self.now])
-        self.told_ms = self.now
+                node.read(self.now, [(key, value) for _, key, value in self.telling[self.come : come]])
+        self.come = come
         self.check()
 
     def _tick(self, number):
-        from journal_world import tick
-
         return tick(number, grace=3)
 
     def send(self, node, **rest):
@@ -225,13 +228,8 @@ class LeaseWorld:
         if self.outputs.pending:
             for slice_ in self.outputs.round():
                 for told in slice_:
-                    self.number += 1
-                    newest = max((at for at, *_ in self.telling), default=0)
-                    at = max(newest, self.now + self.random.randint(1, 1 + self.late_ms))
-                    self.telling.append((at, self.number, told.key, told.value))
-
-    def read_topic(self):
-        return [each for each in self.telling if each[0] <= self.now]
+                    at = self.now + self.random.randint(1, 1 + self.late_ms)
+                    self.telling.append((max(self.telling[-1][0], at) if self.telling else at, told.key, told.value))
 
     # What holds at every moment
 
@@ -247,7 +245,9 @@ class LeaseWorld:
         """tenant -> column of LIMITS -> value; None: no limit."""
         tenants = self.pool.tenants
         return {
-            name: {each: None if tenants[f"told_{each}"][slot] == 2**63 - 1 else int(tenants[f"told_{each}"][slot]) for each in GRANTED}
+            name: {
+                each: None if tenants[f"told_{each}"][slot] == 2**63 - 1 else int(tenants[f"told_{each}"][slot]) for each in GRANTED
+            }
             for name, slot in tenants.slots.items()
             if tenants["told_tier"][slot] >= 0
         }
@@ -269,7 +269,7 @@ class LeaseWorld:
         held, limits = self.held(), self.limits()
         capacity = self.pool.sharing.terms.capacity if self.pool.sharing and self.pool.sharing.terms else (0, 0, 0)
         for (name, each), together in held.items():
-            limit = capacity[each] if name is None else limits[name][each]
+            limit = capacity[each] if name is None else limits.get(name, {}).get(each, 0)
             if limit is not None:
                 assert together <= max(limit, self.held_before.get((name, each), 0)), (self.now, name, each, together, limit)
         self.held_before = held
@@ -299,4 +299,18 @@ class LeaseWorld:
         return None if gateway is None else int(gateway.rows[column][self.pool.tenants.slots[tenant_]])
 
 
-__all__ = ["BEGIN_MS", "POOL", "REPLICA", "PERIOD", "CapacityLeased", "GatewayRefused", "LeaseExpired", "LeaseWorld", "Limits", "TenantUse", "of_kind", "report", "tenant"]
+__all__ = [
+    "BEGIN_MS",
+    "PERIOD",
+    "POOL",
+    "REPLICA",
+    "CapacityLeased",
+    "GatewayRefused",
+    "LeaseExpired",
+    "LeaseWorld",
+    "Limits",
+    "TenantUse",
+    "of_kind",
+    "report",
+    "tenant",
+]
