@@ -7,6 +7,7 @@ tenants in 100 KB each. The whole stands behind its parts, and names the number 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from processors.leases.data import PartValues, lease_of, lease_touched, parts_since
 from processors.state import PartitionState
@@ -14,6 +15,20 @@ from schemas.fact import Fact
 from schemas.outputs import Lease, lease_key
 from streams.codecs import encode
 from streams.transport import Outgoing
+
+
+class _Now(NamedTuple):
+    """What is to be told of a gateway.
+
+    Attributes:
+        lease: None: it has none.
+        parts: that changed since it was told last.
+        ended: keys of what was told of a lease that has ended.
+    """
+
+    lease: Lease | None
+    parts: list[PartValues]
+    ended: tuple[bytes, ...]
 
 
 class LeaseOutputs:
@@ -49,24 +64,27 @@ class LeaseOutputs:
     def round(self) -> Iterator[list[Outgoing]]:
         """What is to be told, as it is now; only encoding waits until it is asked for."""
         touched, self._touched = self._touched, {}
-        return self._slices([self._taken(pool, gateway) for pool, gateway in touched])
+        return self._slices([self._now(pool, gateway) for pool, gateway in touched])
 
-    def _taken(self, pool: str, gateway: str) -> tuple[tuple[str, str], Lease | None, list[PartValues], int]:
-        """A gateway's lease, the parts that changed since it was told last, and how many parts were told before."""
+    def _now(self, pool: str, gateway: str) -> _Now:
         state = self._state.pools[pool]
         number, parts = self._told.pop((pool, gateway), (0, 0))
         lease = lease_of(state, gateway)
         if lease is None:
-            return (pool, gateway), None, [], parts
+            waits = state.leases is not None and gateway in state.leases.gateways  # for its first one: there is nothing to tell
+            ended = () if waits else (lease_key(pool, gateway), *(lease_key(pool, gateway, part) for part in range(parts)))
+            return _Now(None, [], ended)
         self._told[pool, gateway] = lease.number, len(lease.parts)
-        return (pool, gateway), lease, parts_since(state, gateway, number), parts
+        return _Now(lease, parts_since(state, gateway, number), ())
 
-    def _slices(self, taken: list[tuple[tuple[str, str], Lease | None, list[PartValues], int]]) -> Iterator[list[Outgoing]]:
-        for (pool, gateway), lease, parts, told in taken:
+    def _slices(self, found: list[_Now]) -> Iterator[list[Outgoing]]:
+        for lease, parts, ended in found:
             for part in parts:
-                yield [self._outgoing(lease_key(pool, gateway, part.part), encode(part.told()))]
-            ended = [] if lease is not None else [self._outgoing(lease_key(pool, gateway, part), None) for part in range(told)]
-            yield [self._outgoing(lease_key(pool, gateway), None if lease is None else encode(lease)), *ended]
+                yield [self._outgoing(lease_key(part.pool, part.gateway, part.part), encode(part.told()))]
+            if lease is not None:
+                yield [self._outgoing(lease_key(lease.pool, lease.gateway), encode(lease))]
+            if ended:
+                yield [self._outgoing(key, None) for key in ended]
 
     def _outgoing(self, key: bytes, value: bytes | None) -> Outgoing:
         return Outgoing(self._topic, self._partition, key, value)

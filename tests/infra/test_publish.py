@@ -193,7 +193,7 @@ def test_lines_come_from_standard_input_too(topics: Settings) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["publish", "facts"], "one of usage, latency, admissions, orders, profiles is expected"),
+        (["publish", "facts"], "one of usage, latency, admissions, orders, profiles, gateways is expected"),
         (["publish", "usage", "/no/such/file"], "/no/such/file: No such file"),
         (["publish", "usage", "."], "Is a directory"),
     ],
