@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards.figures import COLOURS, INK, Figure, figure_of, utc
+from dashboards.figures import COLOURS, INK, Figure, axis_digits, few_digits, figure_of, utc
 from dashboards.store import Row
 
 MEAN = COLOURS[6]
@@ -30,6 +30,7 @@ class Bands:
             ("used", "used", {"line": {"color": INK, "width": 2}}),
         ]
         times = [utc(row["period_start"]) for row in rows]
+        values = [row[column] for row in rows for column, _, _ in lines]
         traces = [
             {
                 "type": "scatter",
@@ -37,13 +38,13 @@ class Bands:
                 "name": label,
                 "x": times,
                 "y": [row[column] for row in rows],
-                "hovertemplate": f"%{{y:.4s}} {self.unit}",
+                "hovertemplate": f"%{{y:{few_digits(values)}}} {self.unit}",
                 **style,
             }
             for column, label, style in lines
             if any(row[column] is not None for row in rows)
         ]
-        return figure_of(traces, {"tickformat": "~s", "rangemode": "normal"}, self.nothing)
+        return figure_of(traces, {"tickformat": axis_digits(values), "rangemode": "normal"}, self.nothing)
 
     def _band(self, opacity: float) -> dict[str, Any]:
         """From the quantile before it up to this one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import accumulate
@@ -79,6 +79,7 @@ class Stack:
     def draw(self, rows: Sequence[Row]) -> Figure:
         """The figure; without an order the group in parentheses stands last, in grey."""
         groups = sorted({row["shown"] for row in rows}, key=self._place)
+        values = [row[self.value] for row in rows]
         traces = []
         for index, name in enumerate(groups):
             own = [row for row in rows if row["shown"] == name]
@@ -89,10 +90,10 @@ class Stack:
                     "x": [utc(row["period_start"]) for row in own],
                     "y": [row[self.value] for row in own],
                     "marker": {"color": self._colour(name, index)},
-                    "hovertemplate": f"%{{y:.4s}} {self.unit}",
+                    "hovertemplate": f"%{{y:{few_digits(values)}}} {self.unit}",
                 }
             )
-        figure = figure_of(traces, {"tickformat": "~s", "rangemode": "tozero"} | self._whole(rows), self.nothing)
+        figure = figure_of(traces, {"tickformat": axis_digits(values), "rangemode": "tozero"} | self._whole(rows), self.nothing)
         figure["layout"] |= {"barmode": "relative" if self.below_zero else "stack", "bargap": 0.12}
         return figure
 
@@ -140,8 +141,6 @@ class Series:
     """Of lines without a style."""
     ordered: bool = False
     """Whether the others stand as the rows have them, not by name."""
-    ticks: str = "~s"
-    """How the axis is written, in d3's words."""
 
     def draw(self, rows: Sequence[Row]) -> Figure:
         """The figure; rows have `time`, `shown` and `value`."""
@@ -170,7 +169,11 @@ class Series:
                     "hovertemplate": f"%{{y:,.4~r}} {self.unit}",
                 }
             )
-        axis = {"tickformat": self.ticks} if not self.below_zero else {"zeroline": True, "zerolinecolor": QUIET}
+        axis = (
+            {"tickformat": axis_digits([row["value"] for row in rows])}
+            if not self.below_zero
+            else {"zeroline": True, "zerolinecolor": QUIET}
+        )
         begins = "tozero" if self.from_zero and not self.below_zero else "normal"
         return figure_of(traces, {**axis, "rangemode": begins}, self.nothing)
 
@@ -268,6 +271,24 @@ class Depth:
             "hovertemplate": "%{x:,} nanocredits/token<br>%{customdata[0]:,} tokens in %{customdata[1]:,} orders<br>"
             "%{y:,} tokens at this price or better<extra>" + name + "</extra>",
         }
+
+
+_THOUSAND = 1_000
+"""From here on numbers are written with a letter. Below 1 d3 would write 200m of 0.2."""
+
+
+def axis_digits(values: Iterable[float | None]) -> str:
+    """How an axis of these values is written, in d3's words."""
+    return "~s" if _largest(values) >= _THOUSAND else ",~r"
+
+
+def few_digits(values: Iterable[float | None]) -> str:
+    """How one of these values is written with four digits, in d3's words."""
+    return ".4s" if _largest(values) >= _THOUSAND else ",.4~r"
+
+
+def _largest(values: Iterable[float | None]) -> float:
+    return max((abs(value) for value in values if value is not None), default=0)
 
 
 def utc(moment: Any) -> str:

@@ -59,15 +59,15 @@ class TableDDL:
     """What an insert gives, in the table's order; the landing columns stand last."""
     create: str
     """Makes the table that is inserted into."""
-    extend: str
-    """Adds what that table lacks, an older release having made it."""
+    extend: tuple[str, ...]
+    """Add what that table lacks, an older release having made it."""
     view: str
     model: type[Event] | None
 
     @property
     def statements(self) -> tuple[str, ...]:
         """All that make or extend it, in order."""
-        return self.create, self.extend, self.view
+        return self.create, *self.extend, self.view
 
     @property
     def sql(self) -> str:
@@ -151,12 +151,14 @@ def _create_table(
     primary_key: Sequence[str],
     engine: str,
     extra: Sequence[str],
+    settings: str = "",
 ) -> str:
     body = ",\n    ".join([*map(column_definition, held), *extra])
     key, primary = (", ".join(f"`{name}`" for name in names) for names in (order_by, primary_key))
+    set_to = f"SETTINGS {settings}\n" if settings else ""
     return (
         f"CREATE TABLE IF NOT EXISTS {where}\n(\n    {body}\n)\nENGINE = {engine}\nPARTITION BY toYYYYMM(landed_at)\n"
-        f"PRIMARY KEY ({primary})\nORDER BY ({key})\nCOMMENT {quoted(comment)}"
+        f"PRIMARY KEY ({primary})\nORDER BY ({key})\n{set_to}COMMENT {quoted(comment)}"
     )
 
 
@@ -207,10 +209,33 @@ def _replacing_table(database: str, held: tuple[Column, ...], table: Table, mode
         # Only this much is held in memory as the index.
         primary_key=table.order_by,
         engine=f"ReplacingMergeTree(`{LANDED_FIRST}`)",
-        extra=(version, *(index.format("") for index in indexes)),
+        extra=(version, *(index.format("") for index in indexes), *(text.format("") for text in _also_by(table))),
+        settings=_REBUILT if table.also_by else "",
     )
     view = create_view(public, held, table.comment, _select_final(held, physical))
-    return TableDDL(table.name, landed, held, create, _extend(physical, held, indexes), view, model)
+    ordered = [f"ALTER TABLE {physical} ADD {text.format(' IF NOT EXISTS')}" for text in _also_by(table)]
+    # Without the setting ClickHouse takes no projection, and not both at once.
+    extend = (
+        _extend(physical, held, indexes),
+        *([f"ALTER TABLE {physical} MODIFY SETTING {_REBUILT}"] if ordered else []),
+        *ordered,
+    )
+    return TableDDL(table.name, landed, held, create, extend, view, model)
+
+
+_REBUILT = "deduplicate_merge_projection_mode = 'rebuild'"
+
+
+def _also_by(table: Table) -> list[str]:
+    """A projection: the rows again in another order, in the same part, so written with it or not at all.
+
+    ClickHouse reads it by itself where that is less; not with FINAL, so who asks drops copies: `LIMIT 1 BY` what identifies a row.
+    A merge that drops copies computes it anew. Parts of an older release get it when they are merged.
+    """
+    if not table.also_by:
+        return []
+    order = ", ".join(f"`{column}`" for column in table.also_by)
+    return [f"PROJECTION{{}} `by_{'_'.join(table.also_by)}` (SELECT * ORDER BY {order})"]
 
 
 _JOURNAL_INDEX = "INDEX{} `journal` `journal_offset` TYPE minmax GRANULARITY 1"
@@ -256,7 +281,7 @@ def _landed_table(database: str) -> TableDDL:
         "how far each topic partition has landed",
         _select_final(LANDED_COLUMNS, physical),
     )
-    return TableDDL("landed", LANDED_THROUGH, LANDED_COLUMNS, create, _extend(physical, LANDED_COLUMNS), view, None)
+    return TableDDL("landed", LANDED_THROUGH, LANDED_COLUMNS, create, (_extend(physical, LANDED_COLUMNS),), view, None)
 
 
 def tables(database: str) -> list[TableDDL]:

@@ -64,7 +64,7 @@ def setup_statements(database: str, upkeep: Upkeep | None = None, there: Contain
     extended = {table.insert_into for table in made if there is None or table.insert_into in there}
     return [
         f"CREATE DATABASE IF NOT EXISTS `{database}`",
-        *(sql for table in made for sql in table.statements if sql != table.extend or table.insert_into in extended),
+        *(sql for table in made for sql in table.statements if sql not in table.extend or table.insert_into in extended),
         *(sql for rollup in rolled for sql in rollup.statements),
         *(view.sql for view in every_view(database)),
         *(rollup.refresh_sql for rollup in rolled),

@@ -28,6 +28,8 @@ class Table:
     landing: Landing
     identity: tuple[str, ...] = ()
     """With EVENT_ID: the columns that identify an event; `order_by` is a prefix of them."""
+    also_by: tuple[str, ...] = ()
+    """Columns by which the rows are kept a second time, for questions that name no prefix of `order_by`."""
 
 
 class Event(BaseModel):

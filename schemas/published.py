@@ -124,6 +124,7 @@ class AdmissionEvent(Event):
         order_by=("tenant", "source", "id"),
         landing=Landing.EVENT_ID,
         identity=("tenant", "source", "id"),
+        also_by=("pool", "time"),
     )
 
     time: Time

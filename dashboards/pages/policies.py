@@ -17,7 +17,7 @@ RECORDED = {"as recorded": Style("#5B6676", "dash", steps=False, width=2.5)}
 
 def _over_time(measure: str, title: str, shown: str, unit: str, *, from_zero: bool = True) -> Panel:
     """A measure of every variant, period by period."""
-    kind = Series(unit, RECORDED, NO_BACKTEST, from_zero=from_zero, steps=False, ordered=True, ticks=",~r")
+    kind = Series(unit, RECORDED, NO_BACKTEST, from_zero=from_zero, steps=False, ordered=True)
     return Panel(f"backtest_{measure}", title, shown, kind, file="backtest_periods", told={"measure": measure})
 
 

@@ -1,5 +1,7 @@
 -- Each tenant of a token pool: its quotas now, what it used of late (the pool's last ten seconds), and what was asked in the
 -- latest periods. Debt in seconds of what it is entitled to.
+-- Cost: admission reports of the periods shown, which are kept by pool and time, too; of usage the parts that landed of late, ten
+-- minutes being what clocks may differ by. Each row counts once (LIMIT 1 BY).
 WITH
     (SELECT max(period) FROM capacity WHERE pool = {pool:String}) AS latest,
     (SELECT min(at) FROM capacity WHERE pool = {pool:String} AND period > latest - {periods:UInt32}) AS since,
@@ -39,8 +41,13 @@ FROM
 LEFT JOIN
 (
     SELECT tenant, sum(input_tokens + output_tokens) / 10 AS used
-    FROM usage_events
-    WHERE pool = {pool:String} AND time >= until - INTERVAL 10 SECOND
+    FROM
+    (
+        SELECT tenant, input_tokens, output_tokens
+        FROM usage_events_landed
+        WHERE pool = {pool:String} AND time >= until - INTERVAL 10 SECOND AND landed_at >= until - INTERVAL 10 MINUTE
+        LIMIT 1 BY tenant, source, id
+    )
     GROUP BY tenant
 ) AS u ON u.tenant = l.tenant
 LEFT JOIN
@@ -55,8 +62,15 @@ LEFT JOIN
         sum(stopped) AS stopped,
         maxIf(peak_kv_blocks, time >= until - INTERVAL 10 SECOND) AS kv,
         maxIf(peak_concurrency, time >= until - INTERVAL 10 SECOND) AS concurrency
-    FROM admission_events
-    WHERE pool = {pool:String} AND time >= since
+    FROM
+    (
+        SELECT
+            tenant, time, admitted, stopped, refused_own_throughput, refused_own_kv, refused_own_concurrency,
+            refused_pool_throughput, refused_pool_kv, refused_pool_concurrency, peak_kv_blocks, peak_concurrency
+        FROM admission_events_landed
+        WHERE pool = {pool:String} AND time >= since
+        LIMIT 1 BY tenant, source, id
+    )
     GROUP BY tenant
 ) AS a ON a.tenant = l.tenant
 LEFT JOIN

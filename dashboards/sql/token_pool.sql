@@ -1,4 +1,5 @@
 -- A token pool as a whole at its latest tick, and what was asked of it in the latest periods.
+-- Cost: reports are kept by pool and time, too: those of the periods shown are read, each once (LIMIT 1 BY), however many are kept.
 WITH
     (SELECT max(period) FROM capacity WHERE pool = {pool:String}) AS latest,
     (SELECT min(at) FROM capacity WHERE pool = {pool:String} AND period > latest - {periods:UInt32}) AS since
@@ -46,8 +47,15 @@ CROSS JOIN
             + refused_pool_throughput + refused_pool_kv + refused_pool_concurrency
         ) AS refused,
         sum(stopped) AS stopped
-    FROM admission_events
-    WHERE pool = {pool:String} AND time >= since
+    FROM
+    (
+        SELECT
+            admitted, stopped, refused_own_throughput, refused_own_kv, refused_own_concurrency,
+            refused_pool_throughput, refused_pool_kv, refused_pool_concurrency
+        FROM admission_events_landed
+        WHERE pool = {pool:String} AND time >= since
+        LIMIT 1 BY tenant, source, id
+    )
 ) AS a
 CROSS JOIN
 (

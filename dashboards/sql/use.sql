@@ -1,6 +1,7 @@
 -- Use in the latest periods against quotas, of one dimension (throughput, kv or concurrency): of one tenant, or (tenant '') of the
 -- whole pool against its capacity. Tokens per second are means of five points. KV-cache blocks and requests in flight are the most
 -- of each report: tenants' peaks add up to a little more than was in use at once.
+-- Cost: reports are kept by pool and time, too: those of the periods shown are read, each once (LIMIT 1 BY), however many are kept.
 WITH
     (SELECT max(period) FROM capacity WHERE pool = {pool:String}) AS latest,
     (SELECT min(at) FROM capacity WHERE pool = {pool:String} AND period > latest - {periods:UInt32}) AS since,
@@ -76,10 +77,15 @@ FROM
                     intDiv(toUnixTimestamp64Milli(time) - interval_ms, span_ms), intDiv(toUnixTimestamp64Milli(time), span_ms) + 1
                 )) AS bucket,
                 if({tenant:String} = '', avg(peak), toFloat64(max(if({dimension:String} = 'kv', peak_kv_blocks, peak_concurrency) AS peak)))
-            FROM admission_events
-            WHERE
-                {dimension:String} != 'throughput' AND pool = {pool:String} AND time >= since
-                AND ({tenant:String} = '' OR tenant = {tenant:String})
+            FROM
+            (
+                SELECT tenant, source, time, interval_ms, peak_kv_blocks, peak_concurrency
+                FROM admission_events_landed
+                WHERE
+                    {dimension:String} != 'throughput' AND pool = {pool:String} AND time >= since
+                    AND ({tenant:String} = '' OR tenant = {tenant:String})
+                LIMIT 1 BY tenant, source, id
+            )
             GROUP BY bucket, tenant, source
         )
         GROUP BY bucket

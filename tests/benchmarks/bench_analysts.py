@@ -164,6 +164,7 @@ def _refresh(client: Client, database: str, rows: int) -> list[Row]:
     taken = []
     rebuild(client, database, UPKEEP)  # one of the empty tables has been; the next would not look for what landed in the past
     for _ in range(2):
+        _tell("rolling up what landed")
         begun = time.perf_counter()
         refresh(client, database)
         taken.append(time.perf_counter() - begun)

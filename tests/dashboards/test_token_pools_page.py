@@ -11,7 +11,7 @@ from shared_rows import POOL, SECONDS, ZERO
 
 from dashboards import formats
 from dashboards.app import EVERYBODY
-from dashboards.figures import Series
+from dashboards.figures import Series, Stack, axis_digits
 from dashboards.pages.token_pools import PAGE, QUOTAS, REASONS, TIERS
 from dashboards.store import Store
 from schemas.sharing_facts import CapacityShared, Debts, Limits
@@ -175,3 +175,13 @@ def test_lines_have_one_style_wherever_they_are():
 )
 def test_numbers_of_this_page(show, value, text):
     assert show(value) == text
+
+
+@pytest.mark.parametrize(("largest", "axis", "one"), [(0.2, ",~r", ",.4~r"), (999.0, ",~r", ",.4~r"), (1_000.0, "~s", ".4s")])
+def test_small_numbers_are_written_as_they_are(largest, axis, one):
+    """In d3's words, whose s writes 200m of 0.2."""
+    rows = [{"period_start": ZERO, "shown": name, "requests": part} for name, part in (("a", largest), ("b", 0.1))]
+    figure = Stack("requests", "requests").draw(rows)
+    assert figure["layout"]["yaxis"]["tickformat"] == axis
+    assert figure["data"][0]["hovertemplate"] == f"%{{y:{one}}} requests"
+    assert axis_digits([None, -largest]) == axis
