@@ -1,5 +1,6 @@
 """Admission: which request of a pool may run. The rule itself is in `rule`."""
 
+from processors.admission.allowance import Allowance
 from processors.admission.rule import Admission
 from processors.admission.scaling import KNOTS, Knots
 from processors.admission.values import Admitted, Counts, Mistake, Refused, Rejected, Settled, Used, Whose
@@ -8,6 +9,7 @@ __all__ = [
     "KNOTS",
     "Admission",
     "Admitted",
+    "Allowance",
     "Counts",
     "Knots",
     "Mistake",

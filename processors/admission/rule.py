@@ -25,6 +25,7 @@ million requests in flight 350 MiB with their ids (tests/benchmarks/bench_admiss
 from collections.abc import Mapping
 
 from processors.admission import retry
+from processors.admission.allowance import Allowance, allowance
 from processors.admission.limits import NO_LIMITS, Totals, changes, refused_capacity, refused_quota, refused_totals
 from processors.admission.recent import Recent
 from processors.admission.scaling import KNOTS, MILLION, Knots, check, scale
@@ -89,9 +90,12 @@ class Admission:
         self._kv, self._slots = Space(capacity.kv), Space(capacity.concurrency)
 
     def admit(  # noqa: C901, PLR0912  the path of every request: each part that became a call of its own made it a tenth slower
-        self, now_ms: int, tenant: str, request: str, input_tokens: int, max_output_tokens: int
+        self, now_ms: int, tenant: str, request: str, input_tokens: int, max_output_tokens: int, *, lowered: Tier | None = None
     ) -> Admitted | Refused | Rejected:
-        """Reserve what a request may cost, or say why not. Only an admitted one changes what is used."""
+        """Reserve what a request may cost, or say why not. Only an admitted one changes what is used.
+
+        One that is `lowered` to spot or preemptible claims no right and stops nobody; a preemptible one may be stopped itself.
+        """
         owner = self._tenants.get(tenant)
         tokens = input_tokens + max_output_tokens
         wrong = type(tokens) is not int or input_tokens < 0 or max_output_tokens < 0 or not tokens
@@ -118,7 +122,8 @@ class Admission:
             more_slots += running.used - running.kept
         admitted = _ADMITTED
         if more_kv > kv.idle or more_slots > slots.idle or not (at_once or need <= pool.open_to(owner)):
-            answer = self._make_room(owner, tokens, more_kv - kv.idle, more_slots - slots.idle, within and owner.right)
+            right, recalls = (within and owner.right, owner.recalls) if lowered is None else (False, False)
+            answer = self._make_room(owner, tokens, more_kv - kv.idle, more_slots - slots.idle, right=right, recalls=recalls)
             if isinstance(answer, Refused):
                 return answer
             admitted = answer
@@ -142,9 +147,10 @@ class Admission:
             owner.nominal_used += nominal
             owner.borrowed += borrowed
             owner.at, owner.scaled_at = now_ms, self._scaled
-        if owner.preemptible:
+        preemptible = owner.preemptible or lowered is Tier.PREEMPTIBLE
+        if preemptible:
             self._started(request, blocks)
-        self._requests[request] = (tenant, tokens, nominal, borrowed, kept, now_ms, owner.preemptible)
+        self._requests[request] = (tenant, tokens, nominal, borrowed, kept, now_ms, preemptible)
         return admitted
 
     def settle(self, now_ms: int, request: str, input_tokens: int, output_tokens: int) -> Settled | Rejected:
@@ -222,6 +228,15 @@ class Admission:
             return None
         owner.refill(self._now, self._scaled)
         return Used(-(-(owner.nominal_used + owner.borrowed) // NANO), owner.kv.used, owner.slots.used)
+
+    def allowance(self, tenant: str) -> Allowance | None:
+        """How much of its own limits a tenant has left, as of the last call; None: unknown."""
+        owner = self._tenants.get(tenant)
+        if owner is None:
+            return None
+        owner.refill(self._now, self._scaled)
+        borrowable = None if owner.borrow_rate is None else self._borrowable(owner)
+        return allowance(owner, borrowable, (owner.borrow_rate or 0) * self._scale, self._slots.limit(owner.slots, self._knots))
 
     def counts(self, tenant: str) -> Counts | None:
         """Tokens of a tenant so far; None: unknown."""
@@ -303,11 +318,13 @@ class Admission:
         """Nanotokens that a tenant may have borrowed at once while the pool is as full as it is."""
         return owner.borrow_depth * scale(self._knots, self._tokens.fill) // MILLION
 
-    def _make_room(self, owner: Tenant, tokens: int, missing_kv: int, missing_slots: int, right: bool) -> Admitted | Refused:
+    def _make_room(
+        self, owner: Tenant, tokens: int, missing_kv: int, missing_slots: int, *, right: bool, recalls: bool
+    ) -> Admitted | Refused:
         """Take back what is not idle for a right, or for an elastic tenant within the space kept for it if that makes it fit."""
         kv, slots = self._kv, self._slots
         recalled = right or (
-            owner.recalls
+            recalls
             and tokens * NANO <= self._tokens.open_to(owner)
             and -(-tokens // self._block) <= owner.kv.left
             and owner.slots.left > 0
