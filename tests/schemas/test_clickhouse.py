@@ -80,7 +80,7 @@ def insert(client: Client, database: str, made: TableDDL, *rows: dict[str, Any])
 
 
 USAGE = {"time": datetime(2026, 1, 1, tzinfo=UTC), "source": "s", "id": "i", "tenant": "t", "pool": "p", "input_tokens": 5}
-USAGE |= {"output_tokens": 0, "cached_input_tokens": 0, "model": "", "request_id": ""}
+USAGE |= {"output_tokens": 0, "cached_input_tokens": 0, "model": "", "request_id": "", "basis": ""}
 
 
 def test_an_event_that_landed_thrice_is_counted_once_and_the_first_copy_wins(client: Client, database: str) -> None:

@@ -253,7 +253,7 @@ def record(value: bytes | None, key: bytes | None = None, headers: tuple[tuple[s
 def usage(**changes: Any) -> bytes:
     fields = {"id": "1", "source": "s", "time": NOW, "tenant": TENANT, "pool": "p", "input_tokens": 3, "output_tokens": 4}
     return (
-        UsageEvent.model_construct(**fields | {"cached_input_tokens": 0, "model": "", "request_id": ""} | changes)
+        UsageEvent.model_construct(**fields | {"cached_input_tokens": 0, "model": "", "request_id": "", "basis": ""} | changes)
         .model_dump_json()
         .encode()
     )
