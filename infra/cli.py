@@ -44,6 +44,7 @@ COMMANDS = {
     "trades": "infra.commands.market_view:trades",
     "keys": "infra.commands.market_operator:keys",
     "deposit": "infra.commands.market_operator:deposit",
+    "gateway": "infra.commands.gateway:gateway",
     "bots": "infra.commands.bots:bots",
     "rebalance": "infra.commands.rebalance:rebalance",
     "bench": "infra.commands.bench:bench",

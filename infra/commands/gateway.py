@@ -1,0 +1,112 @@
+"""`bourse gateway`: real requests, admitted by what their tenants are entitled to, passed on, measured and settled."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from streams.errors import BadInput, UserError
+from streams.settings import Settings
+
+MOST_HEADERS_BYTES = 64 << 10
+
+
+Url = Annotated[str, typer.Option(help="The OpenAI-compatible server behind it: vLLM, SGLang, llama.cpp, bourse backend.")]
+Pool = Annotated[str | None, typer.Option(help="Pool of every model that --model does not name.")]
+Models = Annotated[list[str] | None, typer.Option(metavar="MODEL=POOL", help="A model and its pool; several times for several.")]
+Name = Annotated[str, typer.Option(help="Of this gateway; no two that run may share one.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen at; default: BOURSE_HOST.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen at; 0: a free one.")]
+UpstreamKey = Annotated[str | None, typer.Option(envvar="BOURSE_UPSTREAM_KEY", help="API key that upstream wants.")]
+Tokenizer = Annotated[Path | None, typer.Option(help="A tokenizer.json to count input by; default: a token for each 4 bytes.")]
+DefaultOutput = Annotated[int, typer.Option(min=1, help="Most output tokens where a request names none.")]
+Queue = Annotated[int, typer.Option(min=0, help="Most requests of a tenant that wait for its own limit; 0: none waits.")]
+LongestWait = Annotated[int, typer.Option(min=1, help="Longest that one waits, milliseconds.")]
+Burst = Annotated[int, typer.Option(min=1, help="How much of a rate may be spent at once, ms; a request must fit into it.")]
+Silence = Annotated[float, typer.Option(min=0.1, help="Longest that upstream may be silent, seconds.")]
+
+
+def gateway(
+    upstream: Url,
+    *,
+    pool: Pool = None,
+    model: Models = None,
+    name: Name = "gateway",
+    host: Host = None,
+    port: Port = 8080,
+    upstream_key: UpstreamKey = None,
+    tokenizer: Tokenizer = None,
+    default_output: DefaultOutput = 1_024,
+    queue: Queue = 32,
+    longest_wait_ms: LongestWait = 10_000,
+    burst_ms: Burst = 10_000,
+    silence_s: Silence = 300.0,
+) -> None:
+    """Put this in front of any OpenAI-compatible server: tenants with API keys get what their pool's limits give them.
+
+    Requests are admitted by cost, passed on unchanged, measured once, and settled at what the server reports.
+    """
+    import uvicorn  # noqa: PLC0415  with all below: half a second that other commands need not wait
+
+    from processors.waiting import Rules as WaitingRules  # noqa: PLC0415
+    from streams.gateway.arriving import Rules  # noqa: PLC0415
+    from streams.gateway.counting import by_tokenizer, estimated  # noqa: PLC0415
+    from streams.gateway.running import Choices, build  # noqa: PLC0415
+    from streams.gateway.upstream import Patience, Upstream  # noqa: PLC0415
+
+    settings = Settings.load()
+    models = dict(_pair(each) for each in model or ())
+    if pool is None and not models:
+        raise BadInput("--pool or --model is needed: whose capacity is it that requests use?")
+    if not upstream.startswith(("http://", "https://")):
+        raise BadInput(f"--upstream: {upstream!r} is no URL: http://… or https://…")
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    choices = Choices(
+        name=name,
+        rules=Rules(pool=pool, models=models, default_output=default_output),
+        waiting=WaitingRules(length=queue, longest_ms=longest_wait_ms),
+        upstream=Upstream(upstream, upstream_key, Patience(silence_s=silence_s)),
+        count=estimated if tokenizer is None else by_tokenizer(tokenizer),
+        burst_ms=burst_ms,
+        directory=settings.home / "gateways" / name,
+    )
+    listening = _listen(host or settings.host, port)
+    try:
+        app = build(settings, choices)
+    except OSError as error:
+        raise UserError(f"{choices.directory}: {error.strerror or error}") from error
+    where = f"http://{listening.getsockname()[0]}:{listening.getsockname()[1]}"
+    Console(stderr=True).print(f"serving {where}/v1 in front of {upstream}", markup=False, soft_wrap=True)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        h11_max_incomplete_event_size=MOST_HEADERS_BYTES,
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=[listening])
+    if not server.started:
+        raise UserError("the gateway could not start: the lines above say why")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    model, equals, pool = text.rpartition("=")
+    if not (model and equals and pool):
+        raise BadInput(f"--model: {text!r} is not MODEL=POOL")
+    return model, pool
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=2048, reuse_port=False)
+    except OSError as error:
+        raise UserError(f"can't listen at {host}:{port}: {error.strerror or error}") from error

@@ -1,0 +1,262 @@
+"""What a client asks for, read from its request's body: model, most tokens, whether it streams. The body is passed on as it came.
+
+A request costs its input and the most that it may put out (`max_completion_tokens`, `max_tokens`, `max_output_tokens`, or the
+pool's default), times `n` (or `best_of` if that is more): every copy makes output of its own. What is counted of the input is its
+texts; settlement corrects what was counted wrongly.
+
+Reading is one pass of a JSON parser in Rust: 20 MB in some 50 ms, a usual body in 10 µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+MOST_TOKENS = 2**31
+"""More than any context window; a request for more is a slip."""
+MOST_COPIES = 1_024
+ATTACHED_TOKENS = 1_024
+"""What an image, a file or a sound counts as, in place of its bytes: as much as a large image is for common models."""
+MESSAGE_TOKENS = 4
+"""What a chat template puts around a message."""
+NAME_CHARS = 256
+
+
+class Kind(StrEnum):
+    """An endpoint that is passed on, by its path."""
+
+    CHAT = "/v1/chat/completions"
+    COMPLETIONS = "/v1/completions"
+    EMBEDDINGS = "/v1/embeddings"
+    RESPONSES = "/v1/responses"
+
+
+OUTPUT_FIELDS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.CHAT: ("max_completion_tokens", "max_tokens"),
+    Kind.COMPLETIONS: ("max_tokens",),
+    Kind.EMBEDDINGS: (),
+    Kind.RESPONSES: ("max_output_tokens",),
+}
+"""Where the most output stands; the first that is given counts."""
+
+TEXT_FIELDS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.CHAT: ("messages", "tools", "functions", "response_format"),
+    Kind.COMPLETIONS: ("prompt", "suffix"),
+    Kind.EMBEDDINGS: ("input",),
+    Kind.RESPONSES: ("input", "instructions", "tools", "text"),
+}
+"""What of the body a model reads; the first one must be there."""
+
+_ATTACHMENTS = frozenset(
+    {"image_url", "input_image", "image", "input_audio", "audio_url", "audio", "video_url", "file", "input_file", "video"}
+)
+
+
+class Lowered(StrEnum):
+    """A `service_tier` that asks for less than the tenant's own. Whatever asks for more, or is unknown, changes nothing."""
+
+    SPOT = "spot"
+    PREEMPTIBLE = "preemptible"
+
+
+_LOWERED = {
+    "flex": Lowered.SPOT,
+    "spot": Lowered.SPOT,
+    "batch": Lowered.PREEMPTIBLE,
+    "preemptible": Lowered.PREEMPTIBLE,
+}
+"""OpenAI's words and ours."""
+
+
+class BadBody(Exception):  # noqa: N818  says what the body is
+    """The body can't be passed on.
+
+    Attributes:
+        message: for people; names the field and its value.
+        param: the field; None: the body itself.
+    """
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as admission sees it.
+
+    Attributes:
+        kind: its endpoint.
+        model: as the client named it.
+        input_tokens: counted or estimated.
+        most_output: of all copies together; 0: the endpoint makes none.
+        streams: the answer comes in events.
+        wants_usage: the client asked for usage in its stream.
+        lowered: it is content with less than its tenant's tier.
+        body: what goes upstream: as it came, but that a stream tells its usage.
+    """
+
+    kind: Kind
+    model: str
+    input_tokens: int
+    most_output: int
+    streams: bool
+    wants_usage: bool
+    lowered: Lowered | None
+    body: bytes
+
+
+Counting = Callable[[str], int]
+"""A text -> its tokens."""
+
+
+def read(kind: Kind, body: bytes, *, count: Counting, default_output: int) -> Asked:
+    """A request's body.
+
+    Args:
+        kind: the endpoint.
+        body: as it came.
+        count: how texts are counted.
+        default_output: most output where the client says none.
+
+    Raises:
+        BadBody: it is no JSON object, or a field that matters here is missing or wrong. All others are upstream's to judge.
+    """
+    try:
+        fields = from_json(body)
+    except ValueError as error:
+        raise BadBody(f"the body is not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise BadBody(f"the body is {_named(fields)}, not an object")
+    model = _text(fields, "model")
+    streams = _flag(fields, "stream")
+    options = fields.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise BadBody(f"stream_options: {_shown(options)} is not an object", "stream_options")
+    wants_usage = options is not None and options.get("include_usage") is True
+    copies = _copies(fields)
+    prompts, tokens = _input(kind, fields, count)
+    return Asked(
+        kind=kind,
+        model=model,
+        input_tokens=tokens,
+        most_output=_most_output(kind, fields, default_output) * copies * prompts,
+        streams=streams,
+        wants_usage=wants_usage,
+        lowered=_LOWERED.get(fields["service_tier"]) if isinstance(fields.get("service_tier"), str) else None,
+        body=_telling_usage(kind, body, fields) if streams and not wants_usage else body,
+    )
+
+
+def _telling_usage(kind: Kind, body: bytes, fields: dict[str, Any]) -> bytes:
+    """The body, with the wish that the stream ends with its usage; the responses API tells it anyhow."""
+    if kind not in (Kind.CHAT, Kind.COMPLETIONS):
+        return body
+    if fields.get("stream_options") is None and "stream_options" not in fields:
+        start = body.index(b"{") + 1  # nothing else of the client's bytes changes
+        return b'%b"stream_options":{"include_usage":true},%b' % (body[:start], body[start:])
+    options = {**(fields["stream_options"] or {}), "include_usage": True}
+    return to_json({**fields, "stream_options": options})
+
+
+def _input(kind: Kind, fields: dict[str, Any], count: Counting) -> tuple[int, int]:
+    """(prompts that are answered each for itself, tokens of all of them)."""
+    needed, *others = TEXT_FIELDS[kind]
+    given = fields.get(needed)
+    if not isinstance(given, str | list) or (kind is Kind.CHAT and not isinstance(given, list)):
+        wanted = "a list of messages" if kind is Kind.CHAT else "a text or a list"
+        raise BadBody(f"{needed}: {'missing' if needed not in fields else _shown(given)}, {wanted} is needed", needed)
+    tokens = sum(_tokens(fields[name], count) for name in (needed, *others) if fields.get(name) is not None)
+    return (_prompts(given) if kind is Kind.COMPLETIONS else 1), max(tokens, 1)
+
+
+def _prompts(given: str | list[Any]) -> int:
+    """A list of texts, or of lists of tokens, is a batch; a text, or a list of tokens, is one prompt."""
+    return len(given) if isinstance(given, list) and given and not isinstance(given[0], int) else 1
+
+
+def _tokens(given: Any, count: Counting) -> int:
+    """Of texts at any depth; a number in a list is a token; what is attached counts as ATTACHED_TOKENS."""
+    tokens = 0
+    rest = [given]  # no recursion: how deep it goes is the client's choice
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            tokens += count(item)
+        elif isinstance(item, list):
+            tokens += sum(isinstance(each, int) for each in item)
+            rest += [each for each in item if isinstance(each, str | list | dict)]
+        elif isinstance(item, dict):
+            if "role" in item:
+                tokens += MESSAGE_TOKENS
+            if item.get("type") in _ATTACHMENTS:
+                tokens += ATTACHED_TOKENS
+            else:
+                rest += _read_by_model(item)
+    return tokens
+
+
+def _read_by_model(item: dict[str, Any]) -> Iterator[Any]:
+    """Values of an object; names of what is no message are read as well, as those of a tool's parameters are."""
+    if "role" not in item and "type" not in item:
+        yield from item
+    yield from item.values()
+
+
+def _most_output(kind: Kind, fields: dict[str, Any], default: int) -> int:
+    names = OUTPUT_FIELDS[kind]
+    if not names:
+        return 0
+    for name in names:
+        given = fields.get(name)
+        if given is not None:
+            return _count(name, given, MOST_TOKENS)
+    return default
+
+
+def _copies(fields: dict[str, Any]) -> int:
+    return max((_count(name, fields[name], MOST_COPIES) for name in ("n", "best_of") if fields.get(name) is not None), default=1)
+
+
+def _count(name: str, given: Any, most: int) -> int:
+    if type(given) is not int:
+        raise BadBody(f"{name}: {_shown(given)} is not a whole number", name)
+    if not 1 <= given <= most:
+        raise BadBody(f"{name}: {given} is not from 1 to {most}", name)
+    return given
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    given = fields.get(name)
+    if not isinstance(given, str) or not given.strip():
+        raise BadBody(f"{name}: {'missing' if name not in fields else _shown(given)}, a text is needed", name)
+    if len(given) > NAME_CHARS:
+        raise BadBody(f"{name}: {len(given)} characters, at most {NAME_CHARS} are taken", name)
+    return given
+
+
+def _flag(fields: dict[str, Any], name: str) -> bool:
+    given = fields.get(name)
+    if given is None:
+        return False
+    if not isinstance(given, bool):
+        raise BadBody(f"{name}: {_shown(given)} is not true or false", name)
+    return given
+
+
+def _shown(given: Any) -> str:
+    """What stands there, without telling a long text: it may be a prompt."""
+    if isinstance(given, str):
+        return "an empty text" if not given.strip() else f"a text of {len(given)} characters"
+    return str(given)[:40] if isinstance(given, int | float | bool) or given is None else _named(given)
+
+
+def _named(given: Any) -> str:
+    return {list: "a list", dict: "an object", str: "a text", type(None): "null", bool: "true or false"}.get(
+        type(given), "a number"
+    )

@@ -1,0 +1,312 @@
+"""The life of one request: whose it is, what it asks for, whether it may run, what became of it, and what it is settled at.
+
+1. Nothing is reserved before the key, the body and the model are found good.
+2. It is admitted (perhaps after waiting) before upstream is asked, and written down before that, too.
+3. However it ends (answered, failed, gone, stopped) it is settled once, in `_settle`, with what was seen of it.
+
+Prompts and keys are in no log and no event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import aiohttp
+from pydantic_core import from_json, to_json
+from starlette.types import Message, Receive, Scope, Send
+
+from processors.waiting import Class
+from schemas.published import Tier
+from streams.api_keys import ApiKeys, KeyRefused
+from streams.gateway.answers import Code, Failure, Headers, allowance_headers, answer, key_refused
+from streams.gateway.arriving import Gone, Refuse, Rules, asked_of, body_of, header_of, key_of
+from streams.gateway.asked import Asked, Counting, Kind, Lowered
+from streams.gateway.desk import Desk, Need
+from streams.gateway.metered import Metered
+from streams.gateway.metrics import Metrics
+from streams.gateway.upstream import Upstream, broken, headers_back, refused_upstream
+from streams.gateway.usage import Events, Measured, Usage
+from streams.gateway.write_ahead import Begun, Ended
+
+log = logging.getLogger(__name__)
+
+PRIORITY = b"x-bourse-priority"
+_CLASSES = {b"low": Class.LOW, b"normal": Class.NORMAL, b"high": Class.HIGH}
+_TIERS = {Lowered.SPOT: Tier.SPOT, Lowered.PREEMPTIBLE: Tier.PREEMPTIBLE, None: None}
+MILLION = 1_000_000
+
+
+class Why(StrEnum):
+    """How a request ended that upstream did not end."""
+
+    GONE = "cancelled"
+    """Its client went away, or read too slowly."""
+    STOPPED = "stopped"
+    """Its capacity was reclaimed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Gate:
+    """All that requests pass through; one in a gateway.
+
+    Attributes:
+        rules: how requests are treated.
+        keys: whose requests they are.
+        desks: of each pool.
+        metered: where what they used is written down.
+        upstream: who answers them.
+        count: how texts are counted.
+        now_ms: milliseconds since 1970 that never run backwards.
+        metrics: what is told of it.
+    """
+
+    rules: Rules
+    keys: ApiKeys
+    desks: Mapping[str, Desk]
+    metered: Metered
+    upstream: Upstream
+    count: Counting
+    now_ms: Callable[[], int]
+    metrics: Metrics
+    _names: int = 0
+    _life: str = field(default_factory=lambda: f"{time.time_ns():x}")
+
+    def name(self) -> str:
+        """An id that no other request has, in this process or an earlier one."""
+        self._names += 1
+        return f"{self._life}-{self._names:x}"
+
+
+class Passing:
+    """An endpoint that is passed on: an ASGI application."""
+
+    def __init__(self, gate: Gate, kind: Kind) -> None:
+        self._gate = gate
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        try:
+            request = await _Request.of(self._gate, self._kind, scope, receive, send)
+        except Refuse as refused:
+            self._gate.metrics.failed("", refused.failure.code)
+            await answer(send, refused.failure)
+            return
+        except Gone:
+            return
+        await request.run()
+
+
+@dataclass(slots=True)
+class _Request:
+    """A request whose key, body and model are good."""
+
+    gate: Gate
+    kind: Kind
+    scope: Scope
+    receive: Receive
+    send: Send
+    tenant: str
+    desk: Desk
+    asked: Asked
+    name: str
+    came_ms: int
+    why: Why | None = None
+    task: asyncio.Task[Any] | None = None
+    answering: bool = False
+    answered: bool = False
+    asked_upstream: bool = False
+    first_ms: int | None = None
+
+    @classmethod
+    async def of(cls, gate: Gate, kind: Kind, scope: Scope, receive: Receive, send: Send) -> _Request:
+        came_ms = gate.now_ms()
+        key = key_of(gate.rules, gate.keys, scope)
+        pool, asked = asked_of(gate.rules, kind, await body_of(gate.rules, scope, receive), gate.count)
+        if not key.opens(pool):
+            raise Refuse(key_refused(KeyRefused.OTHER_POOL))
+        return cls(gate, kind, scope, receive, send, key.tenant, gate.desks[pool], asked, gate.name(), came_ms)
+
+    async def run(self) -> None:
+        """From admission to settlement."""
+        watching = asyncio.create_task(self._watch())
+        self.task = asyncio.current_task()
+        admitted, failure = False, None
+        measured = Measured()
+        try:
+            failure = await self.desk.ask(self._need())
+            admitted = failure is None
+            if admitted:
+                failure = await self._pass_on(measured)
+            if failure is not None:
+                await self._fail(failure)
+        except asyncio.CancelledError:
+            if self.why is None or self.task is None:
+                raise
+            self.task.uncancel()
+        finally:
+            self.task = None  # nobody ends it any more
+            watching.cancel()
+            if admitted:
+                self._settle(measured, failure)
+        if self.why is Why.STOPPED and not self.answered:
+            await self._tell_stopped(measured)
+
+    def end(self, why: Why) -> None:
+        """Its client is gone, or its capacity is reclaimed: it ends at its next await."""
+        if self.why is None and self.task is not None:
+            self.why = why
+            self.task.cancel()
+
+    def _need(self) -> Need:
+        asked = self.asked
+        weight = (asked.input_tokens + asked.most_output) * self.gate.rules.weights.get(asked.model, MILLION) // MILLION
+        return Need(
+            request=self.name,
+            tenant=self.tenant,
+            input_tokens=asked.input_tokens,
+            most_output=asked.most_output,
+            weight=weight,
+            class_=_CLASSES.get(header_of(self.scope, PRIORITY) or b"normal", Class.NORMAL),
+            lowered=_TIERS[asked.lowered],
+            stop=lambda: self.end(Why.STOPPED),
+        )
+
+    async def _watch(self) -> None:
+        """Until the client goes away."""
+        while (await self.receive())["type"] != "http.disconnect":
+            continue
+        self.end(Why.GONE)
+
+    async def _pass_on(self, measured: Measured) -> Failure | None:
+        """Upstream's answer, to the client; or what the client is told instead."""
+        asked = self.asked
+        try:
+            self.gate.metered.begin(
+                Begun(self.name, self.tenant, self.desk.pool, asked.model, self.came_ms, asked.input_tokens, asked.most_output)
+            )
+        except OSError as full:
+            log.error("a request is refused, as it can't be written down: %s", full)  # noqa: TRY400  a full disk, no mistake of ours
+            return Failure(503, Code.NOT_RECORDED, "the gateway can't record usage now", retry_after_ms=1000)
+        self.asked_upstream = True
+        query = self.scope["query_string"]
+        path = self.kind + (f"?{query.decode('latin-1')}" if query else "")
+        try:
+            async with self.gate.upstream.ask("POST", path, self.scope["headers"], asked.body) as answer:
+                failure = refused_upstream(answer.status, answer.headers.get("retry-after"))
+                if failure is not None:
+                    self.asked_upstream = False  # it did nothing for it
+                    return failure
+                if answer.status >= 400:
+                    self.asked_upstream = False
+                if answer.content_type == "text/event-stream":
+                    await self._stream(answer, measured)
+                else:
+                    await self._whole(answer, measured)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning("upstream, request %s: %s", self.name, str(error) or type(error).__name__)
+            if isinstance(error, aiohttp.ClientConnectorError):
+                self.asked_upstream = False
+            return broken(error, answering=self.answering)
+        return None
+
+    async def _stream(self, answer: aiohttp.ClientResponse, measured: Measured) -> None:
+        events = Events(self.asked, measured)
+        await self._begin(answer.status, headers_back(answer))
+        async for data in answer.content.iter_any():
+            going_on = events.take(data)
+            if measured.pieces and self.first_ms is None:
+                self.first_ms = self.gate.now_ms()
+            if going_on:
+                await self._send(going_on, more=True)
+        await self._send(events.rest(), more=False)
+
+    async def _whole(self, answer: aiohttp.ClientResponse, measured: Measured) -> None:
+        body = await answer.read()
+        with suppress(ValueError):  # what is no JSON is passed on as it is, and nothing is counted of it
+            measured.see_whole(from_json(body), self.gate.count)
+        await self._begin(answer.status, headers_back(answer), len(body))
+        await self._send(body, more=False)
+
+    async def _begin(self, status: int, headers: Headers, length: int | None = None) -> None:
+        size = [] if length is None else [(b"content-length", b"%d" % length)]
+        self.answering = True
+        await self._put({"type": "http.response.start", "status": status, "headers": headers + size + self._standing()})
+
+    async def _send(self, data: bytes, *, more: bool) -> None:
+        self.answered = not more
+        await self._put({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def _put(self, message: Message) -> None:
+        """A client that does not take what was sent holds up its own request only, and not for ever."""
+        try:
+            async with asyncio.timeout(self.gate.rules.client_s):
+                await self.send(message)
+        except TimeoutError:
+            self.end(Why.GONE)
+            await asyncio.sleep(0)
+
+    def _standing(self) -> Headers:
+        return [*allowance_headers(self.desk.allowance(self.tenant)), (b"x-request-id", self.name.encode())]
+
+    async def _fail(self, failure: Failure) -> None:
+        self.gate.metrics.failed(self.desk.pool, failure.code)
+        if not self.answering:
+            await answer(self.send, failure, self._standing())
+            return
+        await self._close_stream(failure)
+
+    async def _tell_stopped(self, measured: Measured) -> None:
+        """A preemptible request was stopped: its client is told, and pays for what it got."""
+        told = f"stopped after {measured.pieces} pieces of output, as others reclaimed their capacity; it pays for what it got"
+        failure = Failure(503, Code.PREEMPTED, told, retry_after_ms=1000)
+        if not self.answering:
+            await answer(self.send, failure, self._standing())
+            return
+        if self.kind in (Kind.CHAT, Kind.COMPLETIONS):
+            part: dict[str, Any] = {"delta": {}} if self.kind is Kind.CHAT else {"text": ""}
+            last = {"object": "chat.completion.chunk" if self.kind is Kind.CHAT else "text_completion", "model": self.asked.model}
+            choices = [{"index": 0, **part, "finish_reason": "preempted"}]
+            await self._send(b"data: %b\n\n" % to_json({"id": self.name, **last, "choices": choices}), more=True)
+        await self._close_stream(failure)
+
+    async def _close_stream(self, failure: Failure) -> None:
+        """An error where the answer has begun: an event, and the end of the stream."""
+        await self._send(b"event: error\ndata: %b\n\n" % failure.body, more=True)
+        await self._send(b"data: [DONE]\n\n", more=False)
+
+    def _settle(self, measured: Measured, failure: Failure | None) -> None:
+        now = self.gate.now_ms()
+        usage, basis = measured.settled(self.asked) if self.asked_upstream else (Usage(0, 0, 0), "counted")
+        self.desk.settle(self.name, usage.input_tokens, usage.output_tokens)
+        if failure is not None and failure.code is Code.NOT_RECORDED:
+            return
+        latency, first = now - self.came_ms, self.first_ms
+        output = usage.output_tokens
+        ended = Ended(
+            self.name,
+            self.tenant,
+            self.desk.pool,
+            self.asked.model,
+            ended_ms=now,
+            input_tokens=usage.input_tokens,
+            output_tokens=output,
+            cached_input_tokens=usage.cached_input_tokens,
+            basis=basis,
+            latency_ms=latency,
+            ttft_ms=None if first is None else first - self.came_ms,
+            tpot_ms=None if first is None or output < 2 else (now - first) // (output - 1),
+            status=str(self.why) if self.why is not None else "ok" if failure is None else str(failure.code),
+        )
+        try:
+            self.gate.metered.end(ended)
+        except OSError as full:
+            log.error("request %s will be settled at its reservation: %s", self.name, full)  # noqa: TRY400  a full disk
+        self.gate.metrics.ended(ended)

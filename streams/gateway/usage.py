@@ -1,0 +1,171 @@
+"""What a runtime says that a request used, read out of its answer: whole bodies and streams of events.
+
+A stream is read as it is passed on: events are cut at blank lines, each is parsed (some 4 µs), what the client did not ask for (the
+usage at the end) is taken out, everything else goes on byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json
+
+from streams.gateway.asked import MOST_TOKENS, Asked, Counting, Kind
+
+MOST_EVENT_BYTES = 8 << 20
+"""An event that is longer is passed on unread."""
+
+
+class Usage(NamedTuple):
+    """Tokens of a request, as a runtime reports them."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+
+
+_INPUT = ("prompt_tokens", "input_tokens")
+_OUTPUT = ("completion_tokens", "output_tokens")
+_SAYING = ("content", "text", "reasoning_content", "reasoning", "refusal")
+_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+
+
+def usage_of(answer: Any) -> Usage | None:
+    """What an answer (or an event of one) reports; None: nothing, or nothing that can be meant.
+
+    Args:
+        answer: JSON that was read. Of the responses API's events it stands inside `response`.
+    """
+    if not isinstance(answer, dict):
+        return None
+    told = answer.get("usage")
+    if told is None and isinstance(answer.get("response"), dict):
+        told = answer["response"].get("usage")
+    if not isinstance(told, dict):
+        return None
+    given, made = _first(told, _INPUT), _first(told, _OUTPUT)
+    if given is None:
+        return None
+    details: dict[str, Any] = next((told[name] for name in _DETAILS if isinstance(told.get(name), dict)), {})
+    cached = _first(details, ("cached_tokens",)) or 0
+    return Usage(given, made or 0, min(cached, given))  # embeddings make nothing and say so by saying nothing
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        given = fields.get(name)
+        if type(given) is int and 0 <= given <= MOST_TOKENS:
+            return given
+    return None
+
+
+@dataclass(slots=True)
+class Measured:
+    """What was seen of an answer so far.
+
+    Attributes:
+        usage: as reported last.
+        pieces: of output that came: each is a token at least.
+    """
+
+    usage: Usage | None = None
+    pieces: int = 0
+
+    def see(self, answer: Any) -> None:
+        """An answer, or an event of one."""
+        self.usage = usage_of(answer) or self.usage
+        self.pieces += _pieces(answer)
+
+    def see_whole(self, answer: Any, count: Counting) -> None:
+        """An answer that came at once: where it reports no usage, its texts are counted."""
+        self.usage = usage_of(answer)
+        if self.usage is None:
+            self.pieces = sum(count(text) for text in _texts(answer))
+
+    def settled(self, asked: Asked) -> tuple[Usage, str]:
+        """What the request is settled at, and who says so.
+
+        A runtime can't have made less than came through here, nor more than it was allowed to: what it reports beyond is cut.
+        """
+        if self.usage is None:
+            return Usage(asked.input_tokens, min(self.pieces, max(asked.most_output, 0)), 0), "counted"
+        made = min(max(self.usage.output_tokens, self.pieces), asked.most_output)
+        return self.usage._replace(output_tokens=made), "reported"
+
+
+def _pieces(answer: Any) -> int:
+    """How many pieces of output stand in an event or an answer."""
+    if not isinstance(answer, dict):
+        return 0
+    choices = answer.get("choices")
+    if isinstance(choices, list):
+        return sum(isinstance(choice, dict) and _says_something(choice) for choice in choices)
+    return int(str(answer.get("type", "")).endswith(".delta"))
+
+
+def _says_something(choice: dict[str, Any]) -> bool:
+    said = choice.get("delta") or choice.get("message") or choice
+    return isinstance(said, dict) and any(said.get(name) for name in (*_SAYING, "tool_calls", "function_call"))
+
+
+def _texts(answer: Any) -> Iterator[str]:
+    """What an answer's choices say."""
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    for choice in choices if isinstance(choices, list) else ():
+        said = choice.get("message") or choice if isinstance(choice, dict) else {}
+        yield from (said[name] for name in _SAYING if isinstance(said, dict) and isinstance(said.get(name), str))
+
+
+class Events:
+    """An answer in events, read while it is passed on.
+
+    Args:
+        asked: what the client asked for.
+        measured: where what is seen is put.
+    """
+
+    def __init__(self, asked: Asked, measured: Measured) -> None:
+        self._hides_usage = asked.kind in (Kind.CHAT, Kind.COMPLETIONS) and not asked.wants_usage
+        self._measured = measured
+        self._rest = b""
+
+    def take(self, data: bytes) -> bytes:
+        """Bytes from upstream -> those that go on to the client now: whole events, but for one that is too long to keep."""
+        data = self._rest + data if self._rest else data
+        end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\r\n\r\n") + 4 if b"\r" in data else 0)
+        if end < 2:
+            end = len(data) if len(data) > MOST_EVENT_BYTES else 0
+        whole, self._rest = data[:end], data[end:]
+        if b"\r" in whole:
+            return b"".join(event for event in _cut(whole, b"\r\n\r\n") if self._goes_on(event))
+        return b"".join(event for event in _cut(whole, b"\n\n") if self._goes_on(event))
+
+    def rest(self) -> bytes:
+        """What is left when upstream has ended: an event that was not closed."""
+        rest, self._rest = self._rest, b""
+        return rest if rest and self._goes_on(rest) else b""
+
+    def _goes_on(self, event: bytes) -> bool:
+        """Sees what it says; False: the client did not ask for it."""
+        payload = event[5:].strip() if event.startswith(b"data:") else _data(event)
+        if not payload or payload == b"[DONE]" or len(event) > MOST_EVENT_BYTES:
+            return True
+        try:
+            said = from_json(payload)
+        except ValueError:
+            return True  # not ours to judge
+        self._measured.see(said)
+        return not (self._hides_usage and isinstance(said, dict) and said.get("choices") == [] and said.get("usage"))
+
+
+def _cut(data: bytes, end: bytes) -> list[bytes]:
+    parts = data.split(end)
+    last = parts.pop()
+    return [part + end for part in parts] + ([last] if last else [])
+
+
+def _data(event: bytes) -> bytes:
+    lines = (line.strip(b"\r") for line in event.split(b"\n"))
+    return b"\n".join(line[5:].strip() for line in lines if line.startswith(b"data:"))
