@@ -51,6 +51,7 @@ COMMANDS = {
     "demo": "infra.commands.demo:demo",
     "forecast": "infra.commands.forecast:forecast",
     "simulate": "infra.commands.simulate:simulate",
+    "backend": "infra.commands.backend:backend",
     "allocate": "infra.doors:allocate_command",
     "book": "infra.doors:book_command",
 }

@@ -54,6 +54,11 @@ class Sequence:
     last: int = -1
     """The step which will generate its last token."""
 
+    @property
+    def used(self) -> tuple[int, int]:
+        """Input and output tokens that a request was worth when it ended: before its first token, what was computed."""
+        return (self.prompt if self.generated else min(self.computed, self.prompt)), self.generated
+
 
 @dataclass(slots=True)
 class Counters:

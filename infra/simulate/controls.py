@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Rows
 from typing import NamedTuple, Protocol
 
+from infra.simulate.batching import Batching
 from infra.simulate.replica import Replica
 from infra.simulate.workloads import Request
 
@@ -86,6 +88,6 @@ class RateLimit(Uncontrolled):
         return super().admit(now_ms, request)
 
 
-def least_loaded(replicas: list[Replica]) -> int:
+def least_loaded(replicas: Rows[Batching]) -> int:
     """The index of the living replica with the fewest requests in flight, the first of equals."""
     return min((replica.in_flight, index) for index, replica in enumerate(replicas) if not replica.failed)[1]

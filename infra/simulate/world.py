@@ -236,7 +236,7 @@ class World:
 
         def ended(sequence: Running) -> None:
             del self._inside[request.number]
-            self._control.ended(self._now_ms(), request, *_used(sequence))
+            self._control.ended(self._now_ms(), request, *sequence.used)
             served.succeed(sequence)
 
         sequence = Running(request.tenant, request.input, request.output, ended)
@@ -253,8 +253,3 @@ class World:
 
     def _now_ms(self) -> int:
         return int(self._env.now) // 1000
-
-
-def _used(sequence: Running) -> tuple[int, int]:
-    """Input and output tokens that a request was worth: of one that was stopped before its first token, what was computed."""
-    return (sequence.prompt if sequence.generated else min(sequence.computed, sequence.prompt)), sequence.generated
