@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from processors.allocation import charge_ceiling
 from processors.loops.operators import refuse_settings, set_base_floor, set_loops
 from processors.market.tokens import promised_forward
+from processors.scaling.operators import refuse_scaling, set_scaling
 from processors.sharing.operators import refuse_entitlement, set_entitlement, set_token_pool
 from processors.stamping import Stamp
 from processors.state import PartitionState, PoolState, command_key
@@ -45,6 +46,7 @@ def decide_pool(state: PartitionState, command: PoolCommand, stamp: Stamp) -> It
     )
     yield from set_token_pool(state, pool, command, version, stamp)
     yield from set_loops(pool, command, version, stamp)
+    yield from set_scaling(pool, command, version, stamp)
 
 
 def decide_profile(state: PartitionState, command: ProfileCommand, stamp: Stamp) -> Iterator[Fact]:
@@ -117,7 +119,11 @@ def _refuse_pool(state: PartitionState, pool: PoolState | None, command: PoolCom
             f"period_s: {command.period_s}, but periods of this pool are numbered in steps of {pool.period_s} s",
         )
     elasticity = int(pool.tenants["declared_elasticity"].max(initial=0)) if pool else 0
-    return refuse_settings(command) or _exceeds_money(command.capacity, command.base_price, command.reserve_price, elasticity)
+    return (
+        refuse_settings(command)
+        or refuse_scaling(pool, command)
+        or _exceeds_money(command.capacity, command.base_price, command.reserve_price, elasticity)
+    )
 
 
 def _refuse_profile(pool: PoolState, slot: int | None, command: ProfileCommand) -> tuple[Reason, str] | None:

@@ -19,6 +19,8 @@ from processors.market.operators import decide_operator
 from processors.market.ticking import decide_time
 from processors.periods import decide_due_periods
 from processors.recording import evolve
+from processors.scaling.deciding import decide_scaling, decide_scalings
+from processors.scaling.operators import decide_replicas
 from processors.sharing.counting import decide_admissions
 from processors.sharing.ticking import decide_sharing
 from processors.stamping import Stamp
@@ -32,6 +34,7 @@ from schemas.market import CallCommand, DepositCommand, KeyCommand, TenantComman
 from schemas.model import Event
 from schemas.planning import PlanCommand, PriorsCommand, RebalanceCommand
 from schemas.published import PoolCommand, ProfileCommand
+from schemas.scaling import ReplicasCommand
 
 
 def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterator[Fact]:
@@ -49,10 +52,8 @@ def decide(state: PartitionState, record: Event, journal_offset: int) -> Iterato
             yield from _decide_tick(state, record, stamp)
         case MeterMark():
             yield from _decide_mark(state, record, stamp)
-        case ProfileCommand():
-            yield from decide_profile(state, record, stamp)
-        case PoolCommand():
-            yield from decide_pool(state, record, stamp)
+        case PoolCommand() | ProfileCommand() | ReplicasCommand():
+            yield from _decide_terms(state, record, stamp)
         case DepositCommand() | KeyCommand() | CallCommand():
             yield from decide_operator(state, record, stamp)
         case PriorsCommand() | RebalanceCommand():
@@ -94,6 +95,23 @@ def _decide_reported(
             yield from decide_latencies(state, sums, stamp)
 
 
+def _decide_terms(state: PartitionState, command: PoolCommand | ProfileCommand | ReplicasCommand, stamp: Stamp) -> Iterator[Fact]:
+    """What is asked for of replicas rises with what is promised, before anything else is decided."""
+    match command:
+        case PoolCommand():
+            facts = decide_pool(state, command, stamp)
+        case ProfileCommand():
+            facts = decide_profile(state, command, stamp)
+        case ReplicasCommand():
+            facts = decide_replicas(state, command, stamp)
+    said = False
+    for fact in facts:
+        said = True
+        yield fact
+    if said and command.pool in state.pools:
+        yield from decide_scaling(state, state.pools[command.pool], stamp)
+
+
 def _decide_plan(state: PartitionState, command: PlanCommand, stamp: Stamp) -> Iterator[Fact]:
     if isinstance(command, PriorsCommand):
         yield from decide_priors(state, command, stamp)
@@ -120,6 +138,7 @@ def _decide_tick(state: PartitionState, record: ClockTick, stamp: Stamp) -> Iter
     yield from decide_time(state, stamp)
     yield from decide_due_periods(state, stamp)
     yield from decide_sharing(state, stamp)
+    yield from decide_scalings(state, stamp)
     yield from decide_leases(state, stamp)
     yield from decide_bots(state, stamp)
 

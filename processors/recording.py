@@ -35,6 +35,7 @@ from processors.market.recording import (
     record_trades,
     record_transfers,
 )
+from processors.scaling.recording import record_forecasts, record_rates, record_scaling_decided, record_scaling_set
 from processors.sharing.recording import (
     promise_before,
     record_admissions,
@@ -84,6 +85,7 @@ from schemas.market_facts import (
 )
 from schemas.planning_facts import PriorsSet, ProfilesPrimed
 from schemas.published import BidOn, Tier
+from schemas.scaling_facts import ScalingDecided, ScalingSet
 from schemas.sharing_facts import AdmissionsCounted, CapacityShared, Debts, EntitlementSet, Limits, Shortfalls, TokenPoolSet
 
 _USAGE = "usage/"
@@ -191,7 +193,7 @@ def _usage_unrouted(state: PartitionState, fact: UsageUnrouted) -> None:
 
 
 def _told_elsewhere(state: PartitionState, fact: Fact) -> None:
-    """A forecast is seen in bids, a settlement in trade and postings; an outcome is learned when its whole period is closed."""
+    """A settlement is seen in trade and postings; an outcome is learned when its whole period is closed."""
 
 
 def _period_opened(state: PartitionState, fact: PeriodOpened) -> None:
@@ -277,6 +279,17 @@ def _bot_acted(state: PartitionState, fact: BotActed) -> None:
         record_actions(state.pools[fact.pool], fact)
 
 
+def _token_pool_set(state: PartitionState, fact: TokenPoolSet) -> None:
+    _command_seen(state, fact.pool, fact.id)  # of a version of the pool PoolSet has said so before
+    record_token_pool(state.pools[fact.pool], fact)
+
+
+def _capacity_shared(state: PartitionState, fact: CapacityShared) -> None:
+    pool = state.pools[fact.pool]
+    record_rates(pool, fact)
+    record_sharing(pool, fact)
+
+
 def _admissions_counted(state: PartitionState, fact: AdmissionsCounted) -> None:
     state.reported.add((fact.meter_topic, fact.meter_partition, fact.tick, fact.pool, fact.chunk))
     record_admissions(state.pools[fact.pool], fact)
@@ -324,7 +337,7 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     ProfileSet: _profile_set,
     UsageCounted: _usage_counted,
     UsageUnrouted: _usage_unrouted,
-    Forecasts: _told_elsewhere,
+    Forecasts: _of_pool(record_forecasts),
     PeriodOpened: _period_opened,
     AllocationsOpened: _allocations_opened,
     Postings: _postings,
@@ -340,10 +353,10 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     TransferEvents: _transfer_events,
     BotSet: _of_pool(record_bot),
     BotActed: _bot_acted,
-    TokenPoolSet: _of_pool(record_token_pool),
+    TokenPoolSet: _token_pool_set,
     EntitlementSet: _of_pool(record_entitlement),
     AdmissionsCounted: _admissions_counted,
-    CapacityShared: _of_pool(record_sharing),
+    CapacityShared: _capacity_shared,
     Debts: _of_pool(record_debts),
     Limits: _of_pool(record_limits),
     Shortfalls: _of_pool(record_shortfalls),
@@ -361,4 +374,6 @@ _RECORD: dict[type[Fact], Callable[[PartitionState, Any], None]] = {
     CapacityLeased: _of_pool(record_capacity),
     LeasesGranted: _of_pool(record_grants),
     LeaseExpired: _of_pool(record_end),
+    ScalingSet: _of_pool(record_scaling_set),
+    ScalingDecided: _of_pool(record_scaling_decided),
 }

@@ -19,6 +19,7 @@ from processors.leases.dumping import dump_leases, dump_rows, load_leases
 from processors.loops.dumping import dump_latencies, dump_loops, load_loops
 from processors.loops.state import LOOP_COLUMNS
 from processors.market.dumping import dump_market, load_market
+from processors.scaling.dumping import dump_scaling, load_scaling
 from processors.sharing.state import SHARING_COLUMNS, Promised, Sharing, SharingTerms
 from processors.state import OpenPeriod, PartitionState, PoolState
 from processors.tenants import Tenants
@@ -108,6 +109,8 @@ def _header(pool: PoolState) -> bytes:
         head["mixture"] = {"learned": pool.mixture.learned, "busy": pool.mixture.busy}
     if pool.leases is not None:
         head["leases"] = dump_leases(pool.leases)
+    if pool.scaling is not None:
+        head["scaling"] = dump_scaling(pool.scaling)
     return _json(head)
 
 
@@ -142,6 +145,8 @@ def load_pool(dump: PoolDump) -> PoolState:
         pool.mixture = load_forecaster(pool.period_s, len(names), **head["mixture"], parts=dump.mixture)
     if "leases" in head:
         pool.leases = load_leases(head["leases"], dump.leases)
+    if "scaling" in head:
+        pool.scaling = load_scaling(head["scaling"])
     pool.promised = int(pool.tenants["declared_base"].sum())
     return pool
 

@@ -8,6 +8,7 @@ from processors.forecast.state import State as Mixture
 from processors.leases.state import Leases
 from processors.loops.state import Loops
 from processors.market.state import Market
+from processors.scaling.state import Scaling
 from processors.sharing.state import SHARING_COLUMNS, Sharing
 from processors.tenants import Tenants
 from processors.terms import Terms
@@ -49,6 +50,7 @@ class PoolState:
         sharing: of a token pool; None in others, which then have none of its columns either.
         loops: None, likewise, where nothing was ever said of loops or contracted bases.
         leases: None, likewise, while no gateway reports what it uses.
+        scaling: None, likewise, where nobody ever said that it shall be scaled.
         mixture: what the forecaster of that name has learned of each tenant, by slot; None where no terms name it.
         outlooks: what was forecast since something last changed (processors/demand.py, `bid_of`): period -> slot -> tokens. It is
             no state, and not in snapshots.
@@ -68,6 +70,7 @@ class PoolState:
     sharing: Sharing | None = None
     loops: Loops | None = None
     leases: Leases | None = None
+    scaling: Scaling | None = None
     mixture: Mixture | None = None
     outlooks: dict[int, dict[int, int]] = field(default_factory=dict, compare=False)
 

@@ -7,13 +7,15 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from schemas.fact import Fact, fact_table
+from schemas.forecasting import BidOn, BidOnName
 from schemas.lease_facts import LEASE_FACTS
 from schemas.ledgering import Asset, CodeName, EntryName
 from schemas.loop_facts import LOOP_FACTS
 from schemas.market_facts import MARKET_FACTS
 from schemas.model import Table
 from schemas.planning_facts import PLANNING_FACTS
-from schemas.published import BasisPoints, BidOn, BidOnName, ForecasterName, PolicyName, TierName
+from schemas.published import BasisPoints, ForecasterName, PolicyName, TierName
+from schemas.scaling_facts import SCALING_FACTS
 from schemas.sharing_facts import SHARING_FACTS
 from schemas.units import (
     Count,
@@ -77,6 +79,10 @@ class Reason(StrEnum):
     CHUNK_MISSING = "chunk_missing"
     KEEPS_NO_PROFILES = "keeps_no_profiles"
     """Priors for a pool whose forecaster is not the mixture."""
+    NO_TOKEN_POOL = "no_token_pool"  # noqa: S105  no secret: tokens of work
+    """Replicas of a pool of which nobody has said what a replica does."""
+    ABOVE_MAX_REPLICAS = "above_max_replicas"
+    """What is promised would need more replicas than the pool may be scaled to."""
 
 
 ReasonName = Annotated[Reason, Unit("why"), Store("LowCardinality(String)")]
@@ -373,4 +379,5 @@ FACTS: tuple[type[Fact], ...] = (
     *LOOP_FACTS,
     *PLANNING_FACTS,
     *LEASE_FACTS,
+    *SCALING_FACTS,
 )

@@ -19,11 +19,13 @@ from schemas.entitlements import (
     Replicas,
     ReplicaTokensPerS,
 )
+from schemas.forecasting import BidOn, BidOnName
 from schemas.gateways import REPORTS
 from schemas.loops import Rebalancing, SlaLoop
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS
 from schemas.model import Event, Landing, Table
 from schemas.planning import PLAN_COMMANDS
+from schemas.scaling import ReplicasCommand, Scaling
 from schemas.units import (
     MAX_TOKENS,
     MILLION,
@@ -204,17 +206,7 @@ class Forecaster(StrEnum):
     """Of simple experts, with quantiles (processors/forecast)."""
 
 
-class BidOn(StrEnum):
-    """Which forecast of its demand a tenant bids on; named as the columns of `forecasts`."""
-
-    MEAN = "mean"
-    P50 = "p50"
-    P90 = "p90"
-    P99 = "p99"
-
-
 ForecasterName = Annotated[Forecaster, Unit("forecaster of demand"), Store("LowCardinality(String)")]
-BidOnName = Annotated[BidOn, Unit("forecast that is bid on"), Store("LowCardinality(String)")]
 PolicyName = Annotated[Policy, Unit("policy that divides the surplus"), Store("LowCardinality(String)")]
 TierName = Annotated[Tier, Unit("tier"), Store("LowCardinality(String)")]
 
@@ -235,7 +227,7 @@ class PoolCommand(Event):
     """An operator defines or changes a pool; holds from the next period on. Identified by `id`."""
 
     KIND: ClassVar[str] = "pool"
-    VERSION: ClassVar[int] = 4
+    VERSION: ClassVar[int] = 5
 
     type: Annotated[Literal["pool"], Unit("pool"), Store("LowCardinality(String)")] = "pool"
     id: EventId
@@ -290,6 +282,8 @@ class PoolCommand(Event):
     """How bases rise and fall with tenants' latency. Null: on, as by default."""
     rebalance: Rebalancing | None = None
     """How bases follow long-term use. Null: on, as by default."""
+    scaling: Scaling | None = None
+    """How many replicas are asked for. Null: it is not scaled."""
 
     @model_validator(mode="after")
     def _says_what_a_replica_is(self) -> Self:
@@ -298,6 +292,12 @@ class PoolCommand(Event):
             if (value is None) != (self.replicas is None):
                 absent, given = ("replicas", name) if self.replicas is None else (name, "replicas")
                 raise ValueError(f"{absent}: missing, but {given} is {getattr(self, given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _scales_what_a_replica_is_known_of(self) -> Self:
+        if self.scaling is not None and self.scaling.enabled and self.replicas is None:
+            raise ValueError("replicas: missing, but scaling is enabled")
         return self
 
     @model_validator(mode="after")
@@ -360,6 +360,7 @@ PUBLISHED: tuple[type[Event], ...] = (
     AdmissionEvent,
     PoolCommand,
     ProfileCommand,
+    ReplicasCommand,
     *OPERATOR_COMMANDS,
     *PLAN_COMMANDS,
     *REPORTS,

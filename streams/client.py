@@ -25,6 +25,7 @@ from schemas.market import OperatorCommand
 from schemas.model import Event
 from schemas.planning import PlanCommand
 from schemas.published import AdmissionEvent, LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
+from schemas.scaling import ReplicasCommand
 from streams.building import InvalidEvent, validated
 from streams.codecs import encode
 from streams.outbox import Delivered, Letter, Outbox, PublishFailed, PublishTimeout, Undelivered, UndeliveredError
@@ -210,7 +211,7 @@ class AdmissionPublisher(_ObservationPublisher[AdmissionEvent]):
     EVENT = AdmissionEvent
 
 
-Command = PoolCommand | ProfileCommand | OperatorCommand | PlanCommand
+Command = PoolCommand | ProfileCommand | ReplicasCommand | OperatorCommand | PlanCommand
 
 
 class CommandPublisher(_Publisher[Command]):

@@ -20,6 +20,7 @@ from schemas.gateways import REPORTS, GatewayReport
 from schemas.market import OPERATOR_COMMANDS, TENANT_COMMANDS, OperatorCommand, TenantCommand
 from schemas.planning import PLAN_COMMANDS, PlanCommand
 from schemas.published import AdmissionEvent, LatencyEvent, PoolCommand, ProfileCommand, UsageEvent
+from schemas.scaling import ReplicasCommand
 from schemas.units import AVRO
 from streams import envelopes
 from streams.codecs import HEADER_BYTES, MAGIC, UnreadableRecord, read_all, read_body
@@ -28,7 +29,9 @@ from streams.envelopes import Headers
 from streams.schema_registry import CONFLUENT_HEADER_BYTES, SchemaRegistry, UnusableSchema, schema_id
 
 Observation = UsageEvent | LatencyEvent | AdmissionEvent
-Published = Observation | PoolCommand | ProfileCommand | OperatorCommand | PlanCommand | GatewayReport | TenantCommand
+Published = (
+    Observation | PoolCommand | ProfileCommand | ReplicasCommand | OperatorCommand | PlanCommand | GatewayReport | TenantCommand
+)
 ObservedKind = Literal["usage", "latency", "admissions"]
 TopicKind = Literal["usage", "latency", "admissions", "orders", "profiles", "gateways"]
 
@@ -42,6 +45,7 @@ ACCEPTED: Mapping[TopicKind, Mapping[str, type[Published]]] = {
     "profiles": {
         PoolCommand.KIND: PoolCommand,
         ProfileCommand.KIND: ProfileCommand,
+        ReplicasCommand.KIND: ReplicasCommand,
         **{model.KIND: model for model in (*OPERATOR_COMMANDS, *PLAN_COMMANDS)},
     },
     "gateways": {model.KIND: model for model in REPORTS},

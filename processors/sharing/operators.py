@@ -2,9 +2,11 @@
 
 Quotas of a tenant hold from the next period on, as its profile; replicas from the next tick, as they are physics: a replica that is
 lost is lost now. A capacity cut below what is promised is therefore accepted (processors/limits.py says who then has how much).
+A pool that is scaled may promise what its most replicas can do (processors/scaling/operators.py).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from processors.entitlement import GUARANTEED, TIERS
@@ -141,13 +143,19 @@ def _promises_too_much(pool: PoolState, slot: int | None, command: ProfileComman
     )
     wanted = promised_to(tier=TIERS.index(command.tier), base=command.base, kv=kv, concurrency=concurrency)
     others = pool.sharing.promised.plus(own, -1)
-    for promise in _promises(pool.period_s, terms, own, others, wanted):
+    for promise in _promises(pool.period_s, _most(pool, terms), own, others, wanted):
         if promise.value > promise.own and promise.others + promise.value > promise.capacity:
             return Reason.OVERSUBSCRIBED, (
                 f"{promise.field}: {promise.value} and the {promise.others} promised to other dedicated and guaranteed tenants "
                 f"exceed {promise.capacity}, {promise.capacity_words}"
             )
     return None
+
+
+def _most(pool: PoolState, terms: SharingTerms) -> SharingTerms:
+    """Of a scaled pool with as many replicas as it may have: they are asked for as soon as they are promised."""
+    settings = None if pool.scaling is None else pool.scaling.settings
+    return terms if settings is None else replace(terms, replicas=settings.max_replicas)
 
 
 def _promises(period_s: int, terms: SharingTerms, own: Promised, others: Promised, wanted: Promised) -> Iterator[_Promise]:

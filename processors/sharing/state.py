@@ -150,10 +150,15 @@ def declared_promise(tenants: Tenants, slot: int) -> Promised:
 
 
 def all_promised(tenants: Tenants) -> Promised:
-    """The sums over all tenants. In Python's integers: before replicas are stated each quota is only bounded by MAX_QUOTA."""
+    """The sums over all tenants. In Python's integers: before replicas are stated each quota is only bounded by MAX_QUOTA.
+
+    Of a pool that is no token pool, and never was one, no quota is given.
+    """
     reserved = np.flatnonzero((tenants["declared_tier"] <= GUARANTEED) & (tenants["declared_version"] > 0))
-    base, kv, concurrency = (
-        tenants[f"declared_{name}"][reserved].tolist() for name in ("base", "kv_nominal", "concurrency_nominal")
+    base = tenants["declared_base"][reserved].tolist()
+    kv, concurrency = (
+        tenants[name][reserved].tolist() if name in tenants.columns else [NOT_GIVEN] * reserved.size
+        for name in ("declared_kv_nominal", "declared_concurrency_nominal")
     )
     return Promised(
         sum(base),

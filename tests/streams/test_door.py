@@ -196,7 +196,7 @@ BAD_COMMANDS: list[tuple[str, TopicKind, Any, bytes | None, Problem, str]] = [
         {"type": "poool"},
         None,
         INVALID,
-        "type: 'poool' is none that profiles holds (pool, profile, deposit, key, call, priors, rebalance)",
+        "type: 'poool' is none that profiles holds (pool, profile, replicas, deposit, key, call, priors, rebalance)",
     ),
     ("type is no text", "profiles", {"type": ["pool"]}, None, INVALID, "type: a list is none that profiles holds"),
     ("a pool set by a tenant", "orders", POOL, None, INVALID, "type: 'pool' is none that orders holds (order, cancel, "),

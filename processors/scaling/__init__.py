@@ -1,0 +1,1 @@
+"""Scaling of token pools: what their promises and their demand need of replicas, once a tick (processors/autoscale.py)."""
