@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from schemas.published import Tier
 from streams.errors import BadInput, UserError
 from streams.settings import Settings
 
@@ -28,6 +30,11 @@ DefaultOutput = Annotated[int, typer.Option(min=1, help="Most output tokens wher
 Queue = Annotated[int, typer.Option(min=0, help="Most requests of a tenant that wait for its own limit; 0: none waits.")]
 LongestWait = Annotated[int, typer.Option(min=1, help="Longest that one waits, milliseconds.")]
 Burst = Annotated[int, typer.Option(min=1, help="How much of a rate may be spent at once, ms; a request must fit into it.")]
+Lease = Annotated[int, typer.Option(min=2_000, max=120_000, help="How long its share holds while Kafka or the engine is away, ms.")]
+Floors = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TIER=PART", help="Part of its limits that a tier goes on with when the share has lapsed; else nothing."),
+]
 Silence = Annotated[float, typer.Option(min=0.1, help="Longest that upstream may be silent, seconds.")]
 
 
@@ -46,6 +53,8 @@ def gateway(
     longest_wait_ms: LongestWait = 10_000,
     burst_ms: Burst = 10_000,
     silence_s: Silence = 300.0,
+    lease_ms: Lease = 10_000,
+    floor: Floors = None,
 ) -> None:
     """Put this in front of any OpenAI-compatible server: tenants with API keys get what their pool's limits give them.
 
@@ -56,6 +65,7 @@ def gateway(
     from processors.waiting import Rules as WaitingRules  # noqa: PLC0415
     from streams.gateway.arriving import Rules  # noqa: PLC0415
     from streams.gateway.counting import by_tokenizer, estimated  # noqa: PLC0415
+    from streams.gateway.leased import FailSafe  # noqa: PLC0415
     from streams.gateway.running import Choices, build  # noqa: PLC0415
     from streams.gateway.upstream import Patience, Upstream  # noqa: PLC0415
 
@@ -74,6 +84,8 @@ def gateway(
         count=estimated if tokenizer is None else by_tokenizer(tokenizer),
         burst_ms=burst_ms,
         directory=settings.home / "gateways" / name,
+        fail_safe=FailSafe(dict(_floor(each) for each in floor or ())),
+        lease_ms=lease_ms,
     )
     listening = _listen(host or settings.host, port)
     try:
@@ -103,6 +115,17 @@ def _pair(text: str) -> tuple[str, str]:
     if not (model and equals and pool):
         raise BadInput(f"--model: {text!r} is not MODEL=POOL")
     return model, pool
+
+
+def _floor(text: str) -> tuple[Tier, int]:
+    tier, _, part = text.partition("=")
+    try:
+        millionths = int(Decimal(part) * 1_000_000)
+        if tier in set(Tier) and 0 < millionths <= 1_000_000:
+            return Tier(tier), millionths
+    except ArithmeticError:
+        pass
+    raise BadInput(f"--floor: {text!r} is not TIER=PART, such as guaranteed=0.5; tiers are {', '.join(Tier)}")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from processors.admission import Admission, Admitted, Allowance, Mistake, Refused, Rejected, Whose
+from processors.admission import Admission, Admitted, Allowance, Mistake, Refused, Rejected, Used, Whose
 from processors.waiting import Class, NotTaken, Rules, WaitingRoom
 from schemas.published import Tier
 from streams.gateway.answers import Code, Failure, refusal
+from streams.leases import PoolLeases
 from streams.limits import PoolLimits
 
 HALF_A_TICK = (Mistake.KEPT_ABOVE_CAPACITY, Mistake.PROMISED_ABOVE_CAPACITY)
@@ -61,6 +62,7 @@ class Tally:
     """One tenant's requests since the last report (schemas/published.py, AdmissionEvent)."""
 
     admitted: int = 0
+    admitted_tokens: int = 0
     stopped: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     refused_tokens: int = 0
@@ -108,6 +110,7 @@ class Desk:
         self._burst_ms = burst_ms
         self._now_ms = now_ms
         self._admission: Admission | None = None
+        self._closed = ""
         self._block_tokens = 1
         self._running: dict[str, Need] = {}
         self._rooms: dict[str, WaitingRoom] = {}
@@ -128,10 +131,10 @@ class Desk:
     @property
     def ready(self) -> bool:
         """Whether there are limits to decide by."""
-        return self._admission is not None
+        return self._admission is not None and not self._closed
 
-    def limit(self, limits: PoolLimits) -> None:
-        """These limits are in force from now on.
+    def limit(self, limits: PoolLimits | PoolLeases) -> None:
+        """These limits are in force from now on. A lease is a part of larger ones: what it grows by fills with time.
 
         Raises:
             DeskError: they can't be meant.
@@ -139,11 +142,22 @@ class Desk:
         if self._admission is None:
             self._block_tokens = limits.kv_block_tokens
             self._admission = Admission(
-                limits.capacity, kv_block_tokens=limits.kv_block_tokens, burst_ms=self._burst_ms, knots=limits.knots
+                limits.capacity,
+                kv_block_tokens=limits.kv_block_tokens,
+                burst_ms=self._burst_ms,
+                knots=limits.knots,
+                leased=isinstance(limits, PoolLeases),
             )
         refused = self._admission.set_limits(self._now_ms(), limits.tenants, limits.capacity)
         if refused is not None and refused.mistake not in HALF_A_TICK:
             raise DeskError(refused)
+        self._closed = ""
+        for tenant in tuple(self._rooms):
+            self._next(tenant)
+
+    def close(self, why: str) -> None:
+        """Nothing is admitted until there are limits again; what runs goes on."""
+        self._closed = why
         for tenant in tuple(self._rooms):
             self._next(tenant)
 
@@ -174,6 +188,10 @@ class Desk:
         """What the tenant has left of its own limits."""
         return None if self._admission is None else self._admission.allowance(tenant)
 
+    def held(self, tenant: str) -> Used | None:
+        """What the tenant uses now."""
+        return None if self._admission is None else self._admission.used(tenant)
+
     def take_tallies(self) -> dict[str, Tally]:
         """What happened since this was asked last, by tenant."""
         taken, self._tallies = self._tallies, {}
@@ -183,8 +201,9 @@ class Desk:
 
     def _admit(self, need: Need) -> Admitted | Refused | Failure:
         """Asks once, and does what follows if it is admitted."""
-        if self._admission is None:
-            return Failure(503, Code.NO_LIMITS, f"the limits of pool {self.pool} are not known yet", retry_after_ms=1000)
+        if self._admission is None or self._closed:
+            told = self._closed or f"the limits of pool {self.pool} are not known yet"
+            return Failure(503, Code.NO_LIMITS, told, retry_after_ms=1000)
         decided = self._admission.admit(
             self._now_ms(), need.tenant, need.request, need.input_tokens, need.most_output, lowered=need.lowered
         )
@@ -195,7 +214,9 @@ class Desk:
             return Failure(429, Code.RATE_LIMIT, f"{need.tenant} may use nothing of pool {self.pool}")
         if isinstance(decided, Admitted):
             self._running[need.request] = need
-            self._tally(need.tenant).admitted += 1
+            tally = self._tally(need.tenant)
+            tally.admitted += 1
+            tally.admitted_tokens += need.input_tokens + need.most_output
             self._look(need.tenant)
             for request in decided.stop:
                 stopped = self._running[request]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from starlette.applications import Starlette
 
 from processors.waiting import Rules as WaitingRules
+from schemas.gateways import LEASE_MS
 from streams.api_keys import ApiKeys
 from streams.client import AdmissionPublisher
 from streams.errors import Unavailable
@@ -21,10 +24,10 @@ from streams.gateway.arriving import Rules
 from streams.gateway.asked import Counting
 from streams.gateway.desk import Desk
 from streams.gateway.exchange import Gate
+from streams.gateway.leased import FailSafe, Leased
 from streams.gateway.metered import Metered
 from streams.gateway.metrics import Metrics
 from streams.gateway.upstream import Upstream
-from streams.limits import LimitsTail
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,8 @@ class Choices:
         count: how texts are counted.
         burst_ms: how much of a rate may be spent at once.
         directory: of its write-ahead files.
+        fail_safe: what is admitted while Kafka or the engine is away for longer than a lease.
+        lease_ms: for how long leases hold.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Choices:
     count: Counting
     burst_ms: int
     directory: Path
+    fail_safe: FailSafe = field(default_factory=FailSafe)
+    lease_ms: int = LEASE_MS
 
 
 def build(settings: Settings, choices: Choices) -> Starlette:
@@ -93,49 +100,55 @@ def build(settings: Settings, choices: Choices) -> Starlette:
             ending.push_async_callback(asyncio.to_thread, gate.metered.close)
             await gate.keys.start()
             ending.push_async_callback(gate.keys.close)
-            admissions = AdmissionPublisher(settings, source=choices.name)
+            admissions = AdmissionPublisher(settings, source=choices.name, max_wait=timedelta(0))
             ending.push_async_callback(asyncio.to_thread, _close, admissions)
-            async with asyncio.TaskGroup() as tasks:
-                following = [tasks.create_task(_follow(settings, desk), name=f"limits of {desk.pool}") for desk in desks.values()]
-                following.append(tasks.create_task(_report(gate, admissions, choices.name), name="reports"))
-                yield
-                for task in following:
-                    task.cancel()
+            leases = [
+                Leased(settings, desk, choices.name, fail_safe=choices.fail_safe, lease_ms=choices.lease_ms, now_ms=now_ms)
+                for desk in desks.values()
+            ]
+            for lease in leases:
+                ending.push_async_callback(lease.leave)
+            reports = asyncio.create_task(_report(gate, dict(zip(desks, leases, strict=True)), admissions, choices.name))
+            following = [asyncio.create_task(lease.follow()) for lease in leases]
+            ending.push_async_callback(_stop, reports, *following)
+            for task in (reports, *following):
+                task.add_done_callback(_told)
+            yield
 
     return gateway_app(gate, ready, lifespan)
 
 
-async def _follow(settings: Settings, desk: Desk) -> None:
-    """Limits are in force as soon as they are read."""
-    tail = LimitsTail(settings, desk.pool)
-    try:
-        await tail.start()
-        async for limits in tail.limits():
-            if limits is not None and limits.tenants:
-                desk.limit(limits)
-    finally:
-        await tail.close()
-
-
-async def _report(gate: Gate, admissions: AdmissionPublisher, name: str) -> None:
-    """What was admitted and refused, each second, one event for each tenant of which there is something to tell."""
+async def _report(gate: Gate, leases: Mapping[str, Leased], admissions: AdmissionPublisher, name: str) -> None:
+    """Each second: what was wanted, to the engine; what was admitted and refused, one event for each tenant."""
     life, reports, reported_ms = time.time_ns(), 0, gate.now_ms()
     while True:
-        await asyncio.sleep(REPORT_S)
-        gate.keys.check()
         now = gate.now_ms()
         for pool, desk in gate.desks.items():
-            for tenant, tally in desk.take_tallies().items():
+            tallies = desk.take_tallies()
+            leases[pool].report(tallies)
+            for tenant, tally in tallies.items():
                 reports += 1
-                admissions.publish(
-                    id=f"{name}-{life:x}-{reports}",
-                    time=now,
-                    tenant=tenant,
-                    pool=pool,
-                    interval_ms=now - reported_ms,
-                    **tally.told(),
-                )
+                fields = {"id": f"{name}-{life:x}-{reports}", "time": now, "tenant": tenant, "pool": pool}
+                try:
+                    admissions.publish(fields, interval_ms=now - reported_ms, **tally.told())
+                except Unavailable as away:
+                    log.warning("what was admitted in a second is not told: %s", away)
         reported_ms = now
+        await asyncio.sleep(REPORT_S)
+        gate.keys.check()
+
+
+async def _stop(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    """A gateway that can't follow what it decides by must not go on as if it could: its process ends, and is started again."""
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        log.critical("the gateway stops: %s", failure, exc_info=None if isinstance(failure, Unavailable) else failure)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _close(admissions: AdmissionPublisher) -> None:
