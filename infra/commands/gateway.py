@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from decimal import Decimal
 from pathlib import Path
@@ -105,7 +106,8 @@ def gateway(
         h11_max_incomplete_event_size=MOST_HEADERS_BYTES,
     )
     server = uvicorn.Server(config)
-    server.run(sockets=[listening])
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends by it cleanly, and then raises it once more
+    server.run(sockets=[listening])  # SIGINT, by which a part says that it can't go on, or a person, ends in KeyboardInterrupt
     if not server.started:
         raise UserError("the gateway could not start: the lines above say why")
 

@@ -199,7 +199,7 @@ class _Request:
         query = self.scope["query_string"]
         path = self.kind + (f"?{query.decode('latin-1')}" if query else "")
         try:
-            async with self.gate.upstream.ask("POST", path, self.scope["headers"], asked.body) as answer:
+            async with self.gate.upstream.ask("POST", path, self.scope["headers"], asked.body, self.name) as answer:
                 failure = refused_upstream(answer.status, answer.headers.get("retry-after"))
                 if failure is not None:
                     self.asked_upstream = False  # it did nothing for it

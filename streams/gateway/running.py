@@ -148,7 +148,7 @@ def _told(task: asyncio.Task[None]) -> None:
     """A gateway that can't follow what it decides by must not go on as if it could: its process ends, and is started again."""
     if not task.cancelled() and (failure := task.exception()) is not None:
         log.critical("the gateway stops: %s", failure, exc_info=None if isinstance(failure, Unavailable) else failure)
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
 
 
 def _close(admissions: AdmissionPublisher) -> None:

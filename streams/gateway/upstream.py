@@ -66,9 +66,11 @@ class Upstream:
             await self._session.close()
 
     def ask(
-        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes | None
+        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes | None, name: str | None = None
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Begins a request; leaving the context before its answer has ended cancels it upstream, as its connection is closed.
+        """Begins a request, which upstream's logs may call by its name (`x-request-id`).
+
+        Leaving the context before its answer has ended cancels it upstream, as its connection is closed.
 
         Raises:
             aiohttp.ClientError, TimeoutError: as `broken` tells a client of.
@@ -79,6 +81,8 @@ class Upstream:
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in _HOPS and name not in _OURS
         )
         passed["Accept-Encoding"] = "identity"
+        if name is not None:
+            passed["X-Request-Id"] = name
         if self._key is not None:
             passed["Authorization"] = f"Bearer {self._key}"
         return self._session.request(method, URL(self._url + path, encoded=True), headers=passed, data=body, allow_redirects=False)

@@ -61,6 +61,7 @@ class ScriptedUpstream:
         most: of them at once.
         cancelled: whose clients went away.
         released: what is `held` may end.
+        told: x-request-id -> pieces of output, of requests that were answered whole.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class ScriptedUpstream:
         self.headers: dict[str, str] = {}
         self.running = self.most = self.cancelled = 0
         self.released = threading.Event()
+        self.told: dict[str, int] = {}
 
     def app(self) -> ASGIApp:
         posts = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
@@ -94,6 +96,7 @@ class ScriptedUpstream:
                 self.running += 1  # until the stream has ended
                 return StreamingResponse(self._events(script, pieces, told), media_type="text/event-stream")
             await self._take(request, float(script.get("seconds", 0)), held=bool(script.get("held")))
+            self.told[_name(request)] = pieces
             return JSONResponse(_whole(request.url.path, pieces, usage))
         except ClientDisconnect:
             self.cancelled += 1
@@ -125,6 +128,10 @@ class ScriptedUpstream:
             raise
         finally:
             self.running -= 1
+
+
+def _name(request: Request) -> str:
+    return request.headers.get("x-request-id", "")
 
 
 def _whole(path: str, pieces: int, usage: object) -> dict[str, Any]:
