@@ -41,6 +41,7 @@ def gateway(shared: World) -> Iterator[World]:
 
 
 def ended(gateway: World) -> list[Ended]:
+    gateway.settled()  # a client has its answer a moment before that is written down
     files = gateway.gate.metered._files
     return files.read(Position(0, 0), 10**6)[0]
 
