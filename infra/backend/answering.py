@@ -90,8 +90,8 @@ class Answering(Response):
         if self._simulate.fail in BREAKING:
             generation.watch()
         while not generation.done:
-            await generation.changed()
             self._break(generation)
+            await generation.changed()
         body = encoded(self._shape.whole(self._usage(generation)))
         match generation.outcome:
             case Outcome.ANSWERED:
@@ -132,7 +132,7 @@ class Answering(Response):
 
     def _break(self, generation: Generation) -> None:
         """A fault that is asked for comes after half of the answer."""
-        if self._simulate.fail in BREAKING and 2 * generation.output >= self._output:
+        if self._simulate.fail in BREAKING and generation.output >= self._output // 2:
             generation.stop(Outcome.FAILED)
 
     async def _broken(self, gone: asyncio.Future[None]) -> None:

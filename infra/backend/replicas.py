@@ -72,11 +72,6 @@ class LiveReplica(Batching):
         super().submit(sequence)
         self._wake.set()
 
-    def stop(self, sequence: Sequence) -> None:
-        """As in `Batching`; where nothing runs, at once."""
-        super().stop(sequence)
-        self._wake.set()
-
     async def run(self) -> None:
         """Step after step, for ever."""
         while True:

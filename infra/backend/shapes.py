@@ -10,6 +10,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 from infra.backend.requests import Answer
@@ -79,8 +80,6 @@ class Completions:
         """Of one answer for each choice."""
         self._answers = answers
         self._head = {"id": self.PREFIX + secrets.token_hex(16), "created": int(time.time()), "model": model}
-        here = f'"{_HERE}"'.encode()
-        self._around = [event(self._chunk(choice, self._delta(_HERE))).split(here) for choice in range(len(answers))]
 
     def usage(self, input_tokens: int, output_tokens: int) -> dict[str, Any]:
         """Of completions."""
@@ -100,7 +99,7 @@ class Completions:
 
     def token(self, choice: int, number: int) -> bytes:
         """Rendered once per choice, but for the text."""
-        before, after = self._around[choice]
+        before, after = self._chunks[choice]
         return before + AS_JSON[number % len(AS_JSON)] + after
 
     def ended(self, choice: int) -> bytes:
@@ -111,6 +110,12 @@ class Completions:
         """Usage with no choices."""
         told = b"" if usage is None else event({**self._head, "object": self.CHUNK_OBJECT, "choices": [], "usage": usage})
         return told + DONE
+
+    @cached_property
+    def _chunks(self) -> list[list[bytes]]:
+        """Of each choice, what stands before a token's text and after it."""
+        here = f'"{_HERE}"'.encode()
+        return [event(self._chunk(choice, self._delta(_HERE))).split(here) for choice in range(len(self._answers))]
 
     def _chunk(self, choice: int, said: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
         choices = [{"index": choice, **said, "logprobs": None, "finish_reason": reason}]

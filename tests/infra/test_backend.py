@@ -230,6 +230,13 @@ def test_errors_on_purpose(client: OpenAI, fault: str, status: int) -> None:
     assert ("retry-after" in caught.value.response.headers) == (status != 500)
 
 
+def test_embeddings_can_fail_like_all(backend: Running) -> None:
+    before = backend.counted()["total"]["failed"]
+    with pytest.raises(httpx.RemoteProtocolError):
+        backend.http.post(f"{backend.url}/embeddings", json={"model": "simulated", "input": "a", **of(fail="die")})
+    assert backend.idle()["total"]["failed"] - before == 1
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_server_that_dies_in_the_midst(backend: Running, stream: bool) -> None:
     before = backend.counted()["total"]
@@ -354,16 +361,29 @@ def test_counts_go_on_from_their_file(tmp_path: Path) -> None:
 
 
 def test_the_command_serves_and_ends_with_ctrl_c(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "infra.cli", "backend", "--port", "0", "--tokens-per-s", "100000"]
+    command = [
+        sys.executable,
+        "-m",
+        "infra.cli",
+        "backend",
+        "--port",
+        "0",
+        "--counts",
+        str(tmp_path / "counts"),
+        "--tokens-per-s",
+        "100000",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ) as process:
         assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+/v1", process.stdout.readline())
         assert found
         assert "100,000 tokens/s" in process.stdout.readline()
+        httpx.post(f"{found.group()}/chat/completions", json={**CHAT, "max_tokens": 3}, timeout=20)
         body = {**CHAT, "stream": True, "ignore_eos": True}
         with httpx.stream("POST", f"{found.group()}/chat/completions", json=body, timeout=20) as answer:
             lines = answer.iter_lines()
             next(lines)
+            assert Counted(tmp_path / "counts").total.output == 3  # before anybody is told: so kill -9 loses nothing
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
             rest = list(lines)
@@ -372,5 +392,6 @@ def test_the_command_serves_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         assert process.wait(20) in {130, -signal.SIGINT}
         assert time.monotonic() - began < 5
         assert said == ""
+    assert Counted(tmp_path / "counts").total.cancelled == 1
     taken = subprocess.run([*command[:-2], "--speed", "2", "--tokens-per-s", "5"], capture_output=True, text=True, check=False)
     assert (taken.returncode, "give one of them" in taken.stderr) == (2, True)
