@@ -24,6 +24,7 @@ class BackendServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 headers=HEADERS,
                 timeout_graceful_shutdown=LAST_WORDS_S,
             )
