@@ -10,6 +10,9 @@ A tenant that may borrow without limit may do so at every gateway: there it is l
 What a request may cost at most is what its gateway has of its tenant's limit: a tenant whose requests are as large as its limit is
 served where it asks, if that is one gateway (all but a 64th of the limit moves there), and by several only in turn.
 
+A guaranteed tenant that left what it was promised, and comes back at another gateway than before, has it there after two reports
+and two ticks, and once what runs on it has ended; where its part stands, at once.
+
 Tenants of whom nothing is wanted anywhere and whose limits did not change are not looked at, but for their sums.
 """
 
@@ -21,7 +24,7 @@ import numpy as np
 from processors.allocation.exact import Flags, Ints
 from processors.entitlement import GUARANTEED, TIERS, UNLIMITED
 from processors.leases.reports import end
-from processors.leases.splitting import Part, fitted, renewed, split, steady, trimmed, weights
+from processors.leases.splitting import BAND, Part, fitted, renewed, split, steady, trimmed, weights, where_wanted
 from processors.leases.state import GRANTED, NEVER, NO_LIMIT, WANTED, Gateway
 from processors.sharing.state import DIMENSIONS
 from processors.stamping import Stamp
@@ -109,12 +112,12 @@ class _Dimension:
 
     Attributes:
         parts: nominal, borrowing and kept.
-        needed: what of the capacity the others' promises and shares take (promised, kept).
+        needed: what of the capacity the others' promises and shares take up (promised, kept).
         capacity: what each has of it.
-        crowded: promises or what is kept do not fit where they were wanted.
+        crowded: promises or what is kept stand where they leave too little for what is wanted elsewhere: everybody's have to move.
     """
 
-    parts: tuple[Part, Part, Part]
+    parts: list[Part]
     needed: tuple[Ints, Ints]
     capacity: Part
     crowded: bool
@@ -179,33 +182,36 @@ def _refused_since(state: PartitionState, gateways: list[Gateway], slots: Ints) 
 
 
 def _dimension(chosen: _Round, place: int, capacity: int) -> _Dimension:
-    """How one dimension shall be split."""
+    """How one dimension shall be split.
+
+    A promise takes up capacity where it stands. Where that is more than is wanted there, and somebody is refused, promises move: of
+    each no more stays than its owner wanted of late, and what is lent of it goes where it is wanted.
+    """
     name = DIMENSIONS[place]
     wanted = chosen.column(f"wanted_{name}")
-    weight = weights(wanted, chosen.short)
-    nominal, borrowing, kept = (_part(chosen, f"{name}_{part}", weight, wanted > 0) for part in ("nominal", "borrowing", "kept"))
-    promised = chosen.reserved(chosen.slots)[:, None]
-    tenants = chosen.others
-    reserved = tenants[chosen.reserved(tenants)]
-    elsewhere = (
-        np.array([gateway.rows.at(f"{name}_nominal", reserved).sum() for gateway in chosen.gateways], np.int64),
-        np.array([gateway.rows.at(f"{name}_kept", tenants).sum() for gateway in chosen.gateways], np.int64),
-    )
-    needs = np.maximum(elsewhere[0] + (nominal.target * promised).sum(axis=0), elsewhere[1] + kept.target.sum(axis=0))
+    of_all = np.array([[int(gateway.rows[WANTED[place]].sum()) for gateway in chosen.gateways]], np.int64)
+    short = np.array([bool(chosen.short.any())])
+    weight, of_pool = weights(wanted, chosen.short, of_all), weights(of_all, short)
+    parts = [_part(chosen, f"{name}_{each}", weight, wanted > 0) for each in ("nominal", "borrowing", "kept")]
+    promised = np.flatnonzero(chosen.reserved(chosen.slots))
+    elsewhere = _taken_up_by_others(chosen, name)
+    needs = _needs(parts, promised, elsewhere)
+    by_demand = split(np.array([capacity], np.int64), of_pool, of_all > 0)[0]
+    pinned = bool(short[0]) and bool((needs > by_demand + capacity // BAND).any())
+    if pinned and not chosen.others.size:
+        parts[0] = _loosened(chosen, parts[0], promised, wanted, where_else=of_pool)
+        needs = _needs(parts, promised, elsewhere)
     crowded = int(needs.sum()) > capacity
-    target = _capacity(chosen, place, capacity, needs, crowded=crowded)
+    target = _capacity(chosen, place, capacity, needs, of_pool)
     if crowded and not chosen.others.size:
-        rows = promised[:, 0]
-        moved = nominal.target.copy()
-        moved[rows] = fitted(nominal.target[rows], target - elsewhere[0])
-        nominal = nominal._replace(target=moved)
-        kept = kept._replace(target=fitted(kept.target, target - elsewhere[1]))
+        parts[0] = _with_rows(parts[0], promised, fitted(parts[0].target[promised], target))
+        parts[2] = parts[2]._replace(target=fitted(parts[2].target, target))
     granted, held = (
         np.array([[getattr(gateway, each)[place] for gateway in chosen.gateways]], np.int64)
         for each in ("capacity", "held_capacity")
     )
-    of_pool = Part(np.array([capacity], np.int64), granted, held, target[None, :])
-    return _Dimension((nominal, borrowing, kept), elsewhere, of_pool, crowded)
+    whole = Part(np.array([capacity], np.int64), granted, held, target[None, :])
+    return _Dimension(parts, elsewhere, whole, pinned or crowded)
 
 
 def _part(chosen: _Round, name: str, weight: Ints, wants: Flags) -> Part:
@@ -218,15 +224,44 @@ def _part(chosen: _Round, name: str, weight: Ints, wants: Flags) -> Part:
     return Part(total, granted, chosen.column(f"held_{name}"), np.where(stays[:, None], granted, target))
 
 
-def _capacity(chosen: _Round, place: int, capacity: int, needs: Ints, *, crowded: bool) -> Ints:
-    """The capacity's split: what each gateway needs for its tenants, and of the rest by what was wanted there of all tenants."""
-    wanted = np.array([[int(gateway.rows[WANTED[place]].sum()) for gateway in chosen.gateways]], np.int64)
+def _taken_up_by_others(chosen: _Round, name: str) -> tuple[Ints, Ints]:
+    """What is promised and kept at each gateway for tenants that are not looked at."""
+    reserved = chosen.others[chosen.reserved(chosen.others)]
+    return (
+        np.array([gateway.rows.at(f"{name}_nominal", reserved).sum() for gateway in chosen.gateways], np.int64),
+        np.array([gateway.rows.at(f"{name}_kept", chosen.others).sum() for gateway in chosen.gateways], np.int64),
+    )
+
+
+def _needs(parts: list[Part], promised: Ints, elsewhere: tuple[Ints, Ints]) -> Ints:
+    """What of the capacity each gateway's promises and shares take up."""
+    nominal, _, kept = parts
+    needs: Ints = np.maximum(elsewhere[0] + nominal.target[promised].sum(axis=0), elsewhere[1] + kept.target.sum(axis=0))
+    return needs
+
+
+def _loosened(chosen: _Round, nominal: Part, promised: Ints, wanted: Ints, *, where_else: Ints) -> Part:
+    """Promises no larger than what was wanted, gateway by gateway; what is left of them by the weights `where_else`."""
+    total, granted, short = nominal.total[promised], nominal.granted[promised], chosen.short[promised]
+    target = where_wanted(total, wanted[promised], weights(wanted[promised], short), where_else)
+    stays = steady(total, granted, target, short)
+    return _with_rows(nominal, promised, np.where(stays[:, None], granted, target))
+
+
+def _with_rows(part: Part, rows: Ints, target: Ints) -> Part:
+    moved = part.target.copy()
+    moved[rows] = target
+    return part._replace(target=moved)
+
+
+def _capacity(chosen: _Round, place: int, capacity: int, needs: Ints, of_pool: Ints) -> Ints:
+    """The capacity's split: what each gateway needs for its tenants, and the rest by what is wanted of the pool."""
     short = np.array([bool(chosen.short.any())])
-    if crowded:
+    rest = capacity - int(needs.sum())
+    if rest < 0:
         by_need: Ints = split(np.array([capacity], np.int64), weights(needs[None, :], short), needs[None, :] > 0)[0]
         return by_need
-    rest = np.array([capacity - int(needs.sum())], np.int64)
-    target: Ints = needs + split(rest, weights(wanted, short), wanted > 0)[0]
+    target: Ints = needs + split(np.array([rest], np.int64), of_pool, of_pool > 0)[0]
     granted = np.array([gateway.capacity[place] for gateway in chosen.gateways], np.int64)
     stays = steady(np.array([capacity], np.int64), granted[None, :], target[None, :], short)[0] and (granted >= needs).all()
     return granted if stays else target

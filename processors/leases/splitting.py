@@ -48,9 +48,17 @@ class Part(NamedTuple):
     target: Ints
 
 
-def weights(wanted: Ints, short: Flags) -> Ints:
-    """By what a tenant's limits are split: what was wanted at each gateway, and the reserve; equally where nothing was."""
+def weights(wanted: Ints, short: Flags, otherwise: Ints | None = None) -> Ints:
+    """By what a tenant's limits are split: what was wanted at each gateway, and the reserve.
+
+    Args:
+        wanted: a row a tenant.
+        short: who was refused of late.
+        otherwise: stands for rows in which nothing was wanted, such as what was wanted of all tenants; zeros: equal parts.
+    """
     gateways = wanted.shape[1]
+    if otherwise is not None:
+        wanted = np.where((wanted.max(axis=1) > 0)[:, None], wanted, otherwise)
     scale = np.maximum(wanted.max(axis=1) >> DIGITS, 1)
     parts = -(-wanted // scale[:, None])
     parts[parts.sum(axis=1) == 0] = 1
@@ -86,6 +94,22 @@ def split(total: Ints, weight: Ints, wants: Flags) -> Ints:
         np.put_along_axis(more, places, taken.astype(np.int64), axis=1)
         share[rows] += more
     return share
+
+
+def where_wanted(total: Ints, wanted: Ints, weight: Ints, elsewhere: Ints) -> Ints:
+    """A split that leaves no more at a gateway than was wanted there: what nobody wants goes where others want something.
+
+    Args:
+        total: a value a row.
+        wanted: at each gateway.
+        weight: by which rows are split of which more is wanted than there is.
+        elsewhere: weights of what is left, one row for all.
+    """
+    enough = wanted.sum(axis=1) <= total
+    first = np.where(enough[:, None], wanted, split(total, weight, wanted > 0))
+    left = total - first.sum(axis=1)
+    found: Ints = first + split(left, np.broadcast_to(elsewhere, weight.shape), np.zeros(wanted.shape, np.bool_))
+    return found
 
 
 def steady(total: Ints, granted: Ints, target: Ints, short: Flags) -> Flags:

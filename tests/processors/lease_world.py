@@ -7,19 +7,20 @@ gateway's real reader.
 import random
 from dataclasses import dataclass, field
 
-from journal_world import World, mark, of_kind, tick
-from pool_world import PERIOD, REPLICA, tenant, token_pool
+from journal_world import World, mark, of_kind, tick, usage
+from pool_world import PERIOD, REPLICA, admissions, tenant, token_pool
 
 from processors.admission import Admission, Admitted
-from processors.entitlement import Capacity
+from processors.entitlement import GUARANTEED, Capacity
 from processors.leases.state import GRANTED, HELD
+from processors.sharing.state import DIMENSIONS
 from schemas.gateways import GatewayReport
 from schemas.lease_facts import CapacityLeased, GatewayRefused, LeaseExpired
 from schemas.sharing_facts import Limits
 from streams.lease_outputs import LeaseOutputs
 from streams.leases import Assembly, TenantUse
 
-POOL, STEP_MS, TICK_MS, BURST_MS = "llm", 100, 1_000, 4_000
+POOL, STEP_MS, TICK_MS, BURST_MS = "llm", 100, 1_000, 10_000
 BEGIN_MS = 110_000
 SPACES = ("kv", "concurrency")
 
@@ -70,6 +71,8 @@ class Node:
     sent: dict = field(default_factory=dict)
     running: dict = field(default_factory=dict)
     tally: dict = field(default_factory=dict)
+    metered: dict = field(default_factory=dict)
+    """What it tells meters at the next tick: tenant -> tokens used, and as of `admissions`."""
     requests: int = 0
     next_report_ms: int = 0
     reachable: bool = True
@@ -108,15 +111,21 @@ class Node:
                 self.end(now_ms, stopped)
             self.running[name] = Running(tenant, tokens, now_ms + lasts_ms)
         else:
+            blocks = -(-tokens // 16)
             tally[1] += 1
-            tally[2] += -(-tokens // 16)
+            tally[2] += blocks
+            metered = self.metered.setdefault(tenant, [0] * 6)
+            metered[1:4] = metered[1] + 1, metered[2] + tokens, metered[3] + blocks
         if (used := self.admission.used(tenant)) is not None:
             tally[3], tally[4] = max(tally[3], used.kv), max(tally[4], used.concurrency)
+            metered = self.metered.setdefault(tenant, [0] * 6)
+            metered[4:6] = max(metered[4], used.kv), max(metered[5], used.concurrency)
         return isinstance(decided, Admitted)
 
     def end(self, now_ms, name):
         running = self.running.pop(name)
         self.admission.settle(now_ms, name, running.tokens, 0)
+        self.metered.setdefault(running.tenant, [0] * 6)[0] += running.tokens
 
     def step(self, now_ms):
         for name in [name for name, each in self.running.items() if each.ends_ms <= now_ms]:
@@ -191,6 +200,7 @@ class LeaseWorld:
                 self.send(node)
         if self.now % TICK_MS == 0:
             number = self.now // TICK_MS
+            self.backlog += self._metered(number)
             self.backlog += [*(mark(number, topic) for topic in ("latency", "usage", "admissions")), self._tick(number)]
         due = sorted(each for each in self.arriving if each[0] <= self.now)
         self.arriving = [each for each in self.arriving if each[0] > self.now]
@@ -203,6 +213,17 @@ class LeaseWorld:
                 node.read(self.now, [(key, value) for _, key, value in self.telling[self.come : come]])
         self.come = come
         self.check()
+
+    def _metered(self, number):
+        """What meters have of all gateways."""
+        found = {}
+        for node in self.nodes.values():
+            for name, counts in node.metered.items():
+                found[name] = [a + b for a, b in zip(found.get(name, [0] * 6), counts, strict=True)]
+            node.metered = {}
+        if found:
+            yield usage(number, {name: counts[0] for name, counts in found.items() if counts[0]})
+            yield admissions(number, {name: counts[1:] for name, counts in found.items()})
 
     def _tick(self, number):
         return tick(number, grace=3)
@@ -264,12 +285,17 @@ class LeaseWorld:
                 found[None, place] = found.get((None, place), 0) + held
         return found
 
+    def promised(self, place):
+        tenants = self.pool.tenants
+        column = tenants[f"told_{DIMENSIONS[place]}_nominal"]
+        return int(column[(tenants["told_tier"] >= 0) & (tenants["told_tier"] <= GUARANTEED)].sum())
+
     def check_held(self):
-        """The sum never exceeds the limit, or where that fell, never grows."""
+        """The sum never exceeds the limit, or where that fell, never grows. By right a pool is overdrawn by what was lent."""
         held, limits = self.held(), self.limits()
         capacity = self.pool.sharing.terms.capacity if self.pool.sharing and self.pool.sharing.terms else (0, 0, 0)
         for (name, each), together in held.items():
-            limit = capacity[each] if name is None else limits.get(name, {}).get(each, 0)
+            limit = capacity[each] + self.promised(each) if name is None else limits.get(name, {}).get(each, 0)
             if limit is not None:
                 assert together <= max(limit, self.held_before.get((name, each), 0)), (self.now, name, each, together, limit)
         self.held_before = held
@@ -310,7 +336,11 @@ __all__ = [
     "LeaseWorld",
     "Limits",
     "TenantUse",
+    "admissions",
+    "mark",
     "of_kind",
     "report",
     "tenant",
+    "tick",
+    "usage",
 ]

@@ -16,6 +16,7 @@ from processors.leases.splitting import (
     steady,
     trimmed,
     weights,
+    where_wanted,
 )
 
 MOST = 2**53
@@ -39,7 +40,7 @@ def shares(total, *wanted, short=False):
     return split(column(total), weight, wanted > 0)[0].tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tables(most=st.integers(0, 2**44)), st.booleans())
 def test_a_split_is_exact_and_within_a_unit_of_its_share(table, short):
     wanted, total = table
@@ -76,7 +77,7 @@ def test_the_reserve_is_what_is_said():
     assert (RESERVE, RESERVE_WHEN_SHORT) == (8, 64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.data())
 def test_what_is_granted_next_never_makes_the_sum_exceed_the_limit(table, data):
     granted, total = table
@@ -105,7 +106,7 @@ def test_what_is_lost_goes_at_once_and_what_is_gained_when_it_is_free():
     assert busy.tolist() == [[4, 0]], "one lease is under way to it"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tables(most=st.integers(0, 2**46)), st.data())
 def test_what_does_not_fit_a_column_goes_where_there_is_room(table, data):
     target, _ = table
@@ -119,6 +120,29 @@ def test_what_does_not_fit_a_column_goes_where_there_is_room(table, data):
     cut = trimmed(target, room)
     assert (cut <= target).all()
     assert (cut.sum(axis=0) == np.minimum(room, target.sum(axis=0))).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(tables(most=st.integers(0, 2**44)), st.data())
+def test_what_nobody_wants_goes_elsewhere(table, data):
+    wanted, total = table
+    elsewhere = data.draw(arrays(np.int64, (1, wanted.shape[1]), elements=st.integers(0, 100)))
+    none = np.zeros(total.size, np.bool_)
+    found = where_wanted(total, wanted, weights(wanted, none), weights(elsewhere, none[:1]))
+    assert (found.sum(axis=1) == total).all()
+    enough = wanted.sum(axis=1) <= total
+    assert (found[enough] >= wanted[enough]).all()
+    by = weights(elsewhere, none[:1])[0].tolist()
+    for row in np.flatnonzero(enough).tolist():
+        left = int(total[row] - wanted[row].sum())
+        for part, each in zip((found[row] - wanted[row]).tolist(), by, strict=True):
+            assert 0 <= part - left * each // sum(by) <= 1
+
+
+def test_who_wants_nothing_is_split_as_all_others_are():
+    nothing, others = np.zeros((1, 3), np.int64), np.array([[0, 30, 10]])
+    assert weights(nothing, np.array([True]), others).tolist() == weights(others, np.array([True])).tolist()
+    assert len(set(weights(nothing, np.array([True]), nothing)[0].tolist())) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,152 @@
+"""Whatever gateways report, each one's admission takes its lease, and nobody's limit is exceeded."""
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lease_world import LeaseWorld, TenantUse, admissions, mark, report, tenant, tick, usage
+
+from processors.admission import Admission
+from processors.entitlement import TIERS, Capacity, Quota, TenantLimits
+from processors.leases import granting
+from processors.leases.state import GRANTED, NO_LIMIT
+
+NAMES = ("x", "y", "z", "w")
+DIMENSIONS = ("throughput", "kv", "concurrency")
+
+
+def lease_of(world, name):
+    """What a gateway's newest lease says, from the state."""
+    gateway, names = world.leases[name], world.pool.tenants.names
+    columns = {each: [None if value == NO_LIMIT else value for value in gateway.rows[each].tolist()] for each in GRANTED}
+    tenants = {
+        names[slot]: TenantLimits(
+            TIERS[tier], tuple(Quota(*(columns[f"{each}_{part}"][slot] for part in Quota._fields)) for each in DIMENSIONS)
+        )
+        for slot, tier in enumerate(gateway.rows["tier"].tolist())
+        if tier >= 0
+    }
+    return Capacity(*gateway.capacity), tenants
+
+
+class Rounds:
+    """A pool of which everything is promised, and reports by chance: seldom something of everybody."""
+
+    def __init__(self, seed):
+        self.chance = chance = random.Random(seed)
+        self.world = LeaseWorld(*self.profiles(), seed=seed)
+        self.names = NAMES[: chance.randint(1, 4)]
+        self.admissions = {name: Admission(Capacity(0, 0, 0), leased=True) for name in self.names}
+        self.numbers = dict.fromkeys(self.names, 0)
+        self.sequence = 0
+
+    def profiles(self):
+        chance, left = self.chance, [10_000, 500, 40]
+        for number in range(chance.randint(1, 7)):
+            tier = chance.choice(("dedicated", "guaranteed", "guaranteed", "elastic", "spot", "preemptible"))
+            reserved = tier in ("dedicated", "guaranteed")
+            base, kv, slots = (chance.randint(1, max(each, 1)) if reserved else chance.randint(1, 9) for each in left)
+            if reserved and min(left) > 9:
+                left = [whole - part for whole, part in zip(left, (base, kv, slots), strict=True)]
+            limit = chance.choice((None, 0, 5))
+            spaces = {"kv": (kv, limit, None), "concurrency": (slots, limit, None)}
+            yield tenant(f"t{number}", f"t{number}", tier=tier, base=base if reserved else 0, throughput=(limit, None), **spaces)
+
+    def amount(self, most):
+        return self.chance.choice((0, 0, 1, most)) * self.chance.randint(0, 9)
+
+    def one(self):
+        """A second: reports, what meters have, a tick."""
+        world, chance = self.world, self.chance
+        world.now += 1_000
+        number, tenants = world.now // 1_000, sorted(world.limits())
+        some = {name: (1, self.amount(400), self.amount(40), self.amount(40), self.amount(4)) for name in tenants}
+        records = [usage(number, {name: told[1] for name, told in some.items()}), admissions(number, some)] if tenants else []
+        self.sequence += 1
+        for name in self.names:
+            gateway = world.leases.get(name)
+            applied = 0 if gateway is None else gateway.number if chance.random() < 0.8 else gateway.applied
+            use = {each: self.use(gateway, each) for each in tenants if chance.random() < 0.6}
+            records.append(report(name, self.sequence, use, applied=applied, time=world.now))
+        records += [*(mark(number, topic) for topic in ("latency", "usage", "admissions")), tick(number, grace=3)]
+        for record in records:
+            world.engine.take(record)
+            world.check_held()
+
+    def use(self, gateway, name):
+        """Nobody has more in flight than its gateway may use."""
+        slot = self.world.pool.tenants.slots[name]
+        held = [
+            0
+            if gateway is None or slot >= len(gateway.rows)
+            else sum(int(gateway.rows[f"held_{each}_{part}"][slot]) for part in ("nominal", "borrowing"))
+            for each in ("kv", "concurrency")
+        ]
+        room = [] if gateway is None else [capacity // 8 for capacity in gateway.capacity[1:]]
+        kv, slots = (self.chance.randint(0, min(pair)) for pair in zip(held, room, strict=True)) if room else (0, 0)
+        return TenantUse(self.amount(400), kv + self.amount(40), slots + self.amount(4), kv, slots, self.chance.randint(0, 1))
+
+    def check(self):
+        for name in self.names:
+            gateway = self.world.leases.get(name)
+            if gateway is not None and gateway.number != self.numbers[name]:
+                capacity, tenants = lease_of(self.world, name)
+                assert self.admissions[name].set_limits(self.world.now, tenants, capacity) is None
+                self.numbers[name] = gateway.number
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_admission_takes_every_lease(seed):
+    rounds = Rounds(seed)
+    for _ in range(12):
+        rounds.one()
+        rounds.check()
+
+
+def test_what_is_lent_at_one_gateway_is_used_at_another(monkeypatch):
+    """All is promised to one tenant, who used it at x and now hardly does; another wants it all at y."""
+    crowded = []
+    plain = granting._dimension
+    monkeypatch.setattr(granting, "_dimension", lambda *args: crowded.append(plain(*args)) or crowded[-1])
+    everything = {"kv": (500, 0, None), "concurrency": (40, 0, None)}
+    world = LeaseWorld(tenant("g1", "g", tier="guaranteed", base=10_000, **everything), tenant("e1", "e"))
+    for name in "xy":
+        world.start(name)
+    world.pass_ms(20_000, lambda node: node.name == "x" and node.ask(world.now, "g", 100, 2_000))
+    assert world.share("x", "g", "concurrency_nominal") > 30
+
+    def others(node):
+        if node.name == "x":
+            node.ask(world.now, "g", 5, 200)
+        else:
+            for _ in range(3):
+                node.ask(world.now, "e", 10, 2_000)
+
+    world.pass_ms(10_000, others)
+    assert any(each.crowded for each in crowded)
+    assert world.in_flight("e") > 15, "though the right to more than half of it stood at x"
+    world.pass_ms(30_000, others)
+    assert world.in_flight("e") > 30
+    back = sum(world.nodes["x"].ask(world.now, "g", 5, 2_000) for _ in range(2))
+    assert back == 2, "what its owner wanted of late is there"
+    world.pass_ms(12_000, lambda node: [node.ask(world.now, "g", 5, 2_000) for _ in range(3)] if node.name == "x" else others(node))
+    assert world.in_flight("g") > 25, "and the rest comes back"
+
+
+def test_what_runs_at_one_gateway_is_not_given_to_another():
+    """Nobody has a limit of its own: all of the pool runs at x, for long, when y comes."""
+    world = LeaseWorld(tenant("b1", "b"), tenant("s1", "s", tier="spot"))
+    world.start("x")
+    world.pass_ms(3_000)
+
+    def ask(node):
+        node.ask(world.now, "b", 1, 9_000)
+        node.ask(world.now, "s", 1, 9_000)
+        assert world.in_flight("b") + world.in_flight("s") <= 40
+
+    world.pass_ms(5_000, ask)
+    assert world.in_flight("b") + world.in_flight("s") == 40
+    world.start("y")
+    world.pass_ms(30_000, ask)
+    assert min(sum(node.admission.used(each).concurrency for each in "bs") for node in world.nodes.values()) > 15
