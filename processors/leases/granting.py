@@ -24,7 +24,7 @@ import numpy as np
 from processors.allocation.exact import Flags, Ints
 from processors.entitlement import GUARANTEED, TIERS, UNLIMITED
 from processors.leases.reports import end
-from processors.leases.splitting import BAND, Part, fitted, renewed, split, steady, trimmed, weights, where_wanted
+from processors.leases.splitting import BAND, Part, fitted, renewed, split, steadied, trimmed, weights, where_wanted
 from processors.leases.state import GRANTED, NEVER, NO_LIMIT, WANTED, Gateway
 from processors.sharing.state import DIMENSIONS
 from processors.stamping import Stamp
@@ -219,9 +219,8 @@ def _part(chosen: _Round, name: str, weight: Ints, wants: Flags) -> Part:
     total = chosen.told(name)
     total = np.where(total == UNLIMITED, 0, total) if name.endswith("_borrowing") else total
     granted = np.maximum(chosen.column(name), 0)
-    target = split(total, weight, wants)
-    stays = steady(total, granted, target, chosen.short)
-    return Part(total, granted, chosen.column(f"held_{name}"), np.where(stays[:, None], granted, target))
+    target = steadied(total, granted, split(total, weight, wants), chosen.short)
+    return Part(total, granted, chosen.column(f"held_{name}"), target)
 
 
 def _taken_up_by_others(chosen: _Round, name: str) -> tuple[Ints, Ints]:
@@ -244,8 +243,7 @@ def _loosened(chosen: _Round, nominal: Part, promised: Ints, wanted: Ints, *, wh
     """Promises no larger than what was wanted, gateway by gateway; what is left of them by the weights `where_else`."""
     total, granted, short = nominal.total[promised], nominal.granted[promised], chosen.short[promised]
     target = where_wanted(total, wanted[promised], weights(wanted[promised], short), where_else)
-    stays = steady(total, granted, target, short)
-    return _with_rows(nominal, promised, np.where(stays[:, None], granted, target))
+    return _with_rows(nominal, promised, steadied(total, granted, target, short))
 
 
 def _with_rows(part: Part, rows: Ints, target: Ints) -> Part:
@@ -263,8 +261,8 @@ def _capacity(chosen: _Round, place: int, capacity: int, needs: Ints, of_pool: I
         return by_need
     target: Ints = needs + split(np.array([rest], np.int64), of_pool, of_pool > 0)[0]
     granted = np.array([gateway.capacity[place] for gateway in chosen.gateways], np.int64)
-    stays = steady(np.array([capacity], np.int64), granted[None, :], target[None, :], short)[0] and (granted >= needs).all()
-    return granted if stays else target
+    calm: Ints = steadied(np.array([capacity], np.int64), granted[None, :], target[None, :], short)[0]
+    return calm if (calm >= needs).all() else target
 
 
 def _renewed(chosen: _Round, of: _Dimension) -> tuple[Ints, list[Ints]]:

@@ -26,7 +26,7 @@ int64: 32 gateways of weights up to 2^12, times RESERVE_WHEN_SHORT and 32 again,
 below 2^56."""
 
 BAND = 8
-"""A split that is whole stays as it is unless a part moves by more than one in so many of the limit, and by more than 1."""
+"""Nothing is taken from a gateway unless it has too much by more than one in so many of the limit, and by more than 1."""
 
 BAND_WHEN_SHORT = 64
 """The same where the tenant was refused lately; then a single slot moves, too."""
@@ -112,12 +112,20 @@ def where_wanted(total: Ints, wanted: Ints, weight: Ints, elsewhere: Ints) -> In
     return found
 
 
-def steady(total: Ints, granted: Ints, target: Ints, short: Flags) -> Flags:
-    """Rows whose split stays as it is: it is whole, and what would move is noise."""
-    moved = np.abs(target - granted).max(axis=1)
-    enough = np.where(short, total // BAND_WHEN_SHORT, np.maximum(total // BAND, 1))
-    stays: Flags = (granted.sum(axis=1) == total) & (moved <= enough)
-    return stays
+def steadied(total: Ints, granted: Ints, target: Ints, short: Flags) -> Ints:
+    """The target without what would move for noise.
+
+    Nothing is taken away in a row in which no gateway has more than a band too much, and the limit did not fall: there what is free
+    goes to those that have too little. Sums are the totals all the same.
+    """
+    too_much = (granted - target).max(axis=1)
+    band = np.where(short, total // BAND_WHEN_SHORT, np.maximum(total // BAND, 1))
+    free = total - granted.sum(axis=1)
+    missing = np.maximum(target - granted, 0)
+    given = np.clip(free[:, None] - (missing.cumsum(axis=1) - missing), 0, missing)
+    calm = (too_much <= band) & (free >= 0)
+    found: Ints = np.where(calm[:, None], granted + given, target)
+    return found
 
 
 def renewed(part: Part, ready: Flags) -> Ints:

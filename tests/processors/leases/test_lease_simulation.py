@@ -92,10 +92,10 @@ class Story:
                 assert world.in_flight(name, each) <= max(most for _, most in recent)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_what_is_in_flight_never_exceeds_a_limit(seed):
     story = Story(seed)
-    story.run(50)
+    story.run(45)
     world = story.world
     kinds = {fact.KIND for fact in world.engine.facts}
     assert {"use_reported", "capacity_leased", "leases_granted"} <= kinds
@@ -149,12 +149,12 @@ def test_tokens_of_any_time_are_within_the_limits_burst_and_rate():
             level = max(0, level - rate * STEP_MS)
         ask(node)
 
-    for second in range(60):
-        if second in (20, 40):
+    for second in range(45):
+        if second in (15, 30):
             world.kill("y")
             world.start("y", str(second))
         world.pass_ms(1000, drain)
-    assert admitted > rate * 60 // 2, "and more than half of it is used, with a third of it lost at times"
+    assert admitted > rate * 45 // 2, "and more than half of it is used, with a third of it lost at times"
 
 
 def test_who_is_one_of_three_for_one_slot_has_its_turn():
@@ -169,10 +169,10 @@ def test_who_is_one_of_three_for_one_slot_has_its_turn():
                 served[node.name].append(world.now)
         assert world.in_flight("a") <= 1
 
-    world.pass_ms(90_000, ask)
+    world.pass_ms(75_000, ask)
     for times in served.values():
         assert len(times) > 20
-        assert max(b - a for a, b in pairwise([110_000, *times, 200_000])) <= 45_000, "three turns of 10 s, and what moving takes"
+        assert max(b - a for a, b in pairwise([110_000, *times, 185_000])) <= 45_000, "three turns of 10 s, and what moving takes"
 
 
 def test_the_share_of_a_dead_gateway_returns_and_it_comes_back():
