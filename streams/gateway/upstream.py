@@ -13,6 +13,8 @@ from yarl import URL
 from streams.gateway.answers import Code, Failure, Headers
 
 CONNECT_S = 5.0
+KEEP_S = 4.0
+"""How long an idle connection is kept: uvicorn, and so vLLM, closes its side after 5 s, and a request might just have been sent."""
 
 _HOPS = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade host content-length".split()
@@ -20,7 +22,7 @@ _HOPS = frozenset(
 """Headers of one connection, which end with it (RFC 9110, 7.6.1), and those that the client writes itself."""
 _OURS = frozenset({b"authorization", b"accept-encoding", b"x-bourse-priority", b"expect", b"api-key", b"x-api-key", b"cookie"})
 """Not passed on: a tenant's key opens nothing upstream, and an answer must be readable to be measured."""
-_BACK = _HOPS | {b"content-encoding", b"server", b"date", b"retry-after"}
+_BACK = _HOPS | {b"content-encoding", b"server", b"date", b"retry-after", b"x-request-id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Upstream:
         # No limit of connections: admission is what limits requests. Answers are passed on as they come, whatever their size.
         self._session = aiohttp.ClientSession(
             timeout=timeout,
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
