@@ -63,10 +63,12 @@ bench: install
 torture: install
 	BOURSE_TORTURE_KILLS=$(N) $(BIN)/python -m pytest -m torture --timeout=0 -s $(ARGS)
 
-# Schemas, tables and Grafana definitions are rendered from the models and the SQL files; tests compare them with what is committed.
+# Schemas, tables and Grafana definitions are rendered from the models and the SQL files, gRPC's modules from their protocols; tests
+# compare them with what is committed.
 render: install
 	$(BIN)/python -m schemas.render
 	$(BIN)/python -m dashboards.grafana
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --grpc_python_out=. streams/scaling/keda/externalscaler.proto
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov build dist bench-results

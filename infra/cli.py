@@ -45,6 +45,7 @@ COMMANDS = {
     "keys": "infra.commands.market_operator:keys",
     "deposit": "infra.commands.market_operator:deposit",
     "gateway": "infra.commands.gateway:gateway",
+    "autoscaler": "infra.commands.autoscaler:autoscaler",
     "bots": "infra.commands.bots:bots",
     "rebalance": "infra.commands.rebalance:rebalance",
     "bench": "infra.commands.bench:bench",

@@ -6,11 +6,13 @@ partition changes its owner, an older value can follow a newer one: a reader kee
 
 from typing import Annotated, ClassVar
 
+from schemas.entitlements import Replicas
 from schemas.gateways import GatewayId, Incarnation, LeaseMs
 from schemas.model import Event
 from schemas.published import TierName
+from schemas.scaling import ScalingReasonName
 from schemas.sharing_facts import Blocks, Rate, Requests
-from schemas.units import Label, Millionths, Number, Offset, Period, PoolId, Seconds, TenantId, TokenSum, Unit
+from schemas.units import Label, Millionths, Number, Offset, Period, PoolId, Seconds, TenantId, Time, TokenSum, Unit
 
 Prices = list[Annotated[int, Unit("nanocredits per token")]]
 Quantities = list[Annotated[int, Unit("tokens")]]
@@ -57,6 +59,38 @@ class PoolCapacity(Event):
     burst_fill: list[Millionths]
     """Where the pool is filled so far, tenants may use `burst_scale` of what they may borrow; empty: the default of admission."""
     burst_scale: list[Millionths]
+    journal_offset: Offset
+
+
+class Scale(Event):
+    """How many replicas of a pool there are, and how many are asked for. Key: the pool's id; no value: it is not scaled."""
+
+    KIND: ClassVar[str] = "scale"
+
+    pool: PoolId
+    at: Time
+    """When anything of the decision last changed."""
+    replicas: Replicas
+    wanted: Number
+    reason: ScalingReasonName
+    promised_replicas: Number
+    """That what is promised needs."""
+    needed_throughput: Number
+    """Replicas for what is promised and expected of this dimension; likewise the next."""
+    needed_kv: Number
+    needed_concurrency: Number
+    capacity_throughput: Rate
+    """Of the replicas that there are; likewise the next."""
+    capacity_kv: Blocks
+    capacity_concurrency: Requests
+    promised_throughput: Rate
+    promised_kv: Blocks
+    promised_concurrency: Requests
+    used_throughput: Rate
+    """Served, on average over half a minute."""
+    used_kv: Blocks
+    """Wanted of late by all tenants, which may be more than there is; likewise the next."""
+    used_concurrency: Requests
     journal_offset: Offset
 
 
@@ -145,4 +179,4 @@ def _escaped(name: str) -> str:
     return name.replace("%", "%25").replace("/", "%2F")
 
 
-OUTPUTS: tuple[type[Event], ...] = (Limit, Depth, PoolCapacity, Lease, LeasePart)
+OUTPUTS: tuple[type[Event], ...] = (Limit, Depth, PoolCapacity, Lease, LeasePart, Scale)

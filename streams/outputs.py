@@ -26,6 +26,7 @@ from schemas.fact import Fact
 from schemas.outputs import Depth, output_key
 from streams.codecs import encode
 from streams.lease_outputs import LeaseOutputs
+from streams.scale_outputs import ScaleOutputs
 from streams.transport import Outgoing
 
 SLICE_RECORDS = 500
@@ -83,9 +84,10 @@ class Outputs:
         limits: full name of their topic.
         market: likewise.
         leases: likewise.
+        scaling: likewise.
     """
 
-    def __init__(self, state: PartitionState, partition: int, *, limits: str, market: str, leases: str) -> None:
+    def __init__(self, state: PartitionState, partition: int, *, limits: str, market: str, leases: str, scaling: str) -> None:
         self._state = state
         self._partition = partition
         self._limits = limits
@@ -97,6 +99,7 @@ class Outputs:
         }
         self._pools: dict[str, _Told] = {name: _Told() for name in state.pools}
         self._leases = LeaseOutputs(state, partition, leases)
+        self._scales = ScaleOutputs(state, scaling)
         self.pending = bool(self._pools)
 
     def note(self, fact: Fact) -> None:
@@ -109,7 +112,8 @@ class Outputs:
             self._instruments[fact.pool, period] = None
             self.pending = True
         self._leases.note(fact)
-        self.pending |= self._leases.pending
+        self._scales.note(fact)
+        self.pending |= self._leases.pending or self._scales.pending
         if capacity_touched(fact):
             self._told(fact.pool).forget()
             self.pending = True
@@ -140,7 +144,8 @@ class Outputs:
         pools = [(self._state.pools[name], told) for name, told in self._pools.items()]
         capacities = [self._capacity(pool, journal_offset) for pool, told in pools if told.capacity and pool.sharing is not None]
         changed = [self._changed(pool, told) for pool, told in pools]
-        return chain(self._leases.round(), self._slices(depths, capacities, changed, journal_offset))
+        scales = self._scales.round(journal_offset)
+        return chain(self._leases.round(), scales, self._slices(depths, capacities, changed, journal_offset))
 
     def _slices(
         self,

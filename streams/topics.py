@@ -89,6 +89,8 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec("market", count, {**latest, "segment.bytes": str(4 << 20), "min.cleanable.dirty.ratio": "0.1"}),
         # Every gateway reads all of it, and operators write it: there is nothing to divide.
         TopicSpec("api-keys", 1, latest),
+        # Likewise, the engines: a record for each scaled pool and tick.
+        TopicSpec("scaling", 1, {**latest, "segment.bytes": str(4 << 20), "min.cleanable.dirty.ratio": "0.1"}),
         TopicSpec("engine-state-changelog", count, latest),
         TopicSpec("dead-letters", count, {**kept, "retention.ms": str(30 * DAY_MS)}),
         # Whoever owns its one partition is the clock; it holds nothing that has to last.

@@ -153,6 +153,7 @@ def _engine(app: faust.App, settings: Settings) -> None:
     from streams.roles.engine import Engine  # noqa: PLC0415  see ROLES
     from streams.web import serve_state  # noqa: PLC0415  see ROLES
     from streams.web_accounts import serve_accounts  # noqa: PLC0415  see ROLES
+    from streams.web_scale import serve_scale  # noqa: PLC0415  see ROLES
 
     table = app.Table(STATE_TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     role = Engine(
@@ -163,11 +164,13 @@ def _engine(app: faust.App, settings: Settings) -> None:
         limits=settings.topic("limits"),
         market=settings.topic("market"),
         leases=settings.topic("leases"),
+        scaling=settings.topic("scaling"),
         snapshot_every_ms=int(settings.snapshot_every_s * 1000),
     )
     _consume(app, [settings.topic("journal")], role.take)
     serve_state(app, table, role)
     serve_accounts(app, table, role)
+    serve_scale(app, table, role)
 
 
 def _sink(app: faust.App, settings: Settings) -> None:

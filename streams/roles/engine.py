@@ -75,6 +75,7 @@ class Engine:
         limits: str,
         market: str,
         leases: str,
+        scaling: str,
         snapshot_every_ms: int,
     ) -> None:
         self._app = app
@@ -84,6 +85,7 @@ class Engine:
         self._limits = limits
         self._market = market
         self._leases = leases
+        self._scaling = scaling
         self._telling: asyncio.Future[None] | None = None
         self._snapshot_every_ms = snapshot_every_ms
         self._owned: dict[int, Owned] = {}
@@ -164,7 +166,7 @@ class Engine:
     def _restore(self, partition: int) -> Owned:
         store = SnapshotStore(partition, self._table)
         state, next_offset = store.load()
-        outputs = Outputs(state, partition, limits=self._limits, market=self._market, leases=self._leases)
+        outputs = Outputs(state, partition, limits=self._limits, market=self._market, leases=self._leases, scaling=self._scaling)
         return Owned(state, next_offset, store, outputs, state.tick)
 
     def _snapshot_is_due(self, owned: Owned) -> bool:

@@ -40,7 +40,7 @@ MANY = (1, 9, 60, 20, 10)
 def run(tenants: int = TENANTS, repeats: int = REPEATS) -> list[dict[str, object]]:
     """Rows of {name, value, unit, baseline, baseline_value, ratio, goal, met}."""
     state = opened(tenants)
-    outputs = Outputs(state, 0, limits="limits", market="market", leases="leases")
+    outputs = Outputs(state, 0, limits="limits", market="market", leases="leases", scaling="scaling")
     list(outputs.round(0))
     ticks = [_busy_tick(state, outputs, tenants, number) for number in range(repeats + 1)][1:]  # the first tells new tenants
     deciding, encoding, told, rows = (statistics.median(column) for column in zip(*ticks, strict=True))

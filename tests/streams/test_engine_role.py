@@ -67,7 +67,15 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
 def engine(tmp_path) -> Engine:
     app = build_app("engine-role", brokers="127.0.0.1:9", datadir=tmp_path)
     return Engine(
-        app, {}, journal="journal", facts="facts", limits="limits", market="market", leases="leases", snapshot_every_ms=NEVER_MS
+        app,
+        {},
+        journal="journal",
+        facts="facts",
+        limits="limits",
+        market="market",
+        leases="leases",
+        scaling="scaling",
+        snapshot_every_ms=NEVER_MS,
     )
 
 

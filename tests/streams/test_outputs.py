@@ -57,7 +57,7 @@ class Topics:
 
 
 def begun(state: PartitionState) -> Outputs:
-    return Outputs(state, 3, limits="limits", market="market", leases="leases")
+    return Outputs(state, 3, limits="limits", market="market", leases="leases", scaling="scaling")
 
 
 @pytest.mark.parametrize("seed", range(8))
