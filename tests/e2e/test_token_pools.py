@@ -13,8 +13,9 @@ from system import TICK_MS, System, until
 from infra.backtest.journal import journal_of
 from processors.explain import explained, journal_record
 from schemas.entitlements import KvQuota, RateQuota
-from schemas.outputs import Limit, PoolCapacity
+from schemas.outputs import Limit, PoolCapacity, Scale
 from schemas.published import PoolCommand, ProfileCommand, Tier
+from schemas.scaling import ReplicasCommand, Scaling
 from streams.clickhouse import connect
 from streams.client import AdmissionPublisher, CommandPublisher, UsagePublisher
 from streams.codecs import decode
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 POOL = "llm/8b"
 PERIOD_S = 2
 SOON_S = 60.0
-ALONE = ("capacity", "debts", "limits", "shortfalls", "token_pools", "entitlements", "admission_events")
+ALONE = ("capacity", "debts", "limits", "shortfalls", "token_pools", "entitlements", "admission_events", "scalings")
 FACT = "topic, partition, journal_offset, fact_index, record_row"
 
 
@@ -44,6 +45,7 @@ def token_pool(id: str, replicas: int) -> PoolCommand:  # noqa: A002  the field'
         replica_concurrency=8,
         debt_half_life_s=20,
         debt_bound_s=10,
+        scaling=Scaling(enabled=True, max_replicas=8),
     )
 
 
@@ -122,11 +124,25 @@ def test_reports_move_limits_and_debts_which_land_and_are_the_same_on_replay(sys
         operator.publish(token_pool("p2", 0))
     until(lambda: system.rows("SELECT 1 FROM shortfalls WHERE tenant = 'gold' LIMIT 1"), SOON_S, "the alarm")
     with CommandPublisher(system.settings) as operator:
-        operator.publish(token_pool("p3", 4))
+        operator.publish(ReplicasCommand(id="r1", pool=POOL, replicas=4))
+    until(lambda: system.web("/scale/llm%2F8b")["replicas"] == 4, SOON_S, "the replicas that were reported")
     system.settle(120)
     check_replay(system)
     check_tables(system, reports)
     check_explained(system)
+    check_scaling(system)
+
+
+def check_scaling(system: System) -> None:
+    """What is asked for has what is promised in it, in the tables and on the topic."""
+    scale = system.web("/scale/llm%2F8b")
+    assert (scale["promised"], 1 <= scale["wanted"] <= 8) == (1, True)
+    assert system.value("SELECT countIf(wanted < promised_replicas) FROM scalings") == 0
+    wanted, replicas = system.rows("SELECT wanted, replicas FROM scalings ORDER BY journal_offset DESC, fact_index DESC LIMIT 1")[0]
+    assert (wanted, replicas) == (scale["wanted"], 4)
+    told = decode([*system.read("scaling")][-1].value())
+    assert isinstance(told, Scale)
+    assert (told.pool, told.wanted, told.reason) == (POOL, wanted, scale["reason"])
 
 
 def check_explained(system: System) -> None:
@@ -159,7 +175,7 @@ def check_tables(system: System, reports: int) -> None:
     assert set(alarms) == {("gold", "guaranteed", "throughput", 400)}
     over = "throughput_kept > throughput OR kv_kept > kv OR concurrency_kept > concurrency"
     assert system.value(f"SELECT count() FROM capacity WHERE {over}") == 0
-    assert system.rows("SELECT replicas FROM token_pools ORDER BY version") == [(4,), (0,), (4,)]
+    assert system.rows("SELECT replicas FROM token_pools ORDER BY journal_offset") == [(4,), (0,), (4,)]
     assert {row[0] for row in system.rows("SELECT tenant FROM entitlements")} == {"gold", "ann"}
     columns = [
         f"{dimension}_{part}" for dimension in ("throughput", "kv", "concurrency") for part in ("nominal", "borrowing", "kept")
