@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import socket
 from decimal import Decimal
@@ -16,8 +17,8 @@ from schemas.published import Tier
 from streams.errors import BadInput, UserError
 from streams.settings import Settings
 
-MOST_HEADERS_BYTES = 64 << 10
-
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+"""A directory's name, and with a request's number the id of an event."""
 
 Url = Annotated[str, typer.Option(help="The OpenAI-compatible server behind it: vLLM, SGLang, llama.cpp, bourse backend.")]
 Pool = Annotated[str | None, typer.Option(help="Pool of every model that --model does not name.")]
@@ -67,6 +68,7 @@ def gateway(
     from streams.gateway.arriving import Rules  # noqa: PLC0415
     from streams.gateway.counting import by_tokenizer, estimated  # noqa: PLC0415
     from streams.gateway.leased import FailSafe  # noqa: PLC0415
+    from streams.gateway.listening import Listening  # noqa: PLC0415
     from streams.gateway.running import Choices, build  # noqa: PLC0415
     from streams.gateway.upstream import Patience, Upstream  # noqa: PLC0415
 
@@ -76,6 +78,8 @@ def gateway(
         raise BadInput("--pool or --model is needed: whose capacity is it that requests use?")
     if not upstream.startswith(("http://", "https://")):
         raise BadInput(f"--upstream: {upstream!r} is no URL: http://… or https://…")
+    if not NAME.fullmatch(name):
+        raise BadInput(f"--name: {name!r} is not 1 to 64 letters, digits, dots, dashes or underscores")
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     choices = Choices(
         name=name,
@@ -97,13 +101,13 @@ def gateway(
     Console(stderr=True).print(f"serving {where}/v1 in front of {upstream}", markup=False, soft_wrap=True)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Listening,
+        ws="none",
         loop="uvloop",
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=30,
-        h11_max_incomplete_event_size=MOST_HEADERS_BYTES,
     )
     server = uvicorn.Server(config)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends by it cleanly, and then raises it once more

@@ -43,6 +43,9 @@ class Code(StrEnum):
     UPSTREAM_LATE = "upstream_timeout"
     UPSTREAM_BROKEN = "upstream_broke_off"
     PREEMPTED = "preempted"
+    CLOSING = "gateway_closing"
+    MALFORMED = "malformed_request"
+    INTERNAL = "internal_error"
 
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "invalid_request_error"}

@@ -1,8 +1,9 @@
 """What a client asks for, read from its request's body: model, most tokens, whether it streams. The body is passed on as it came.
 
 A request costs its input and the most that it may put out (`max_completion_tokens`, `max_tokens`, `max_output_tokens`, or the
-pool's default), times `n` (or `best_of` if that is more): every copy makes output of its own. What is counted of the input is its
-texts; settlement corrects what was counted wrongly.
+pool's default), times `n` (or `best_of` if that is more): every copy makes output of its own. Where several fields are given the
+largest counts: runtimes differ in which of them they go by. What is counted of the input is its texts; settlement corrects what was
+counted wrongly.
 
 Reading is one pass of a JSON parser in Rust: 20 MB in some 50 ms, a usual body in 10 µs.
 """
@@ -17,7 +18,8 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 MOST_TOKENS = 2**31
-"""More than any context window; a request for more is a slip."""
+"""More than any context window, and so much of all copies together; a request for more is a slip. A million refused in a second
+add up to less than events can tell (2^53)."""
 MOST_COPIES = 1_024
 ATTACHED_TOKENS = 1_024
 """What an image, a file or a sound counts as, in place of its bytes: as much as a large image is for common models."""
@@ -36,12 +38,12 @@ class Kind(StrEnum):
 
 
 OUTPUT_FIELDS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.CHAT: ("max_completion_tokens", "max_tokens"),
-    Kind.COMPLETIONS: ("max_tokens",),
+    Kind.CHAT: ("max_completion_tokens", "max_tokens", "n_predict"),
+    Kind.COMPLETIONS: ("max_tokens", "n_predict"),
     Kind.EMBEDDINGS: (),
     Kind.RESPONSES: ("max_output_tokens",),
 }
-"""Where the most output stands; the first that is given counts."""
+"""Where the most output stands: OpenAI's names, and llama.cpp's."""
 
 TEXT_FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.CHAT: ("messages", "tools", "functions", "response_format"),
@@ -139,13 +141,14 @@ def read(kind: Kind, body: bytes, *, count: Counting, default_output: int) -> As
     if options is not None and not isinstance(options, dict):
         raise BadBody(f"stream_options: {_shown(options)} is not an object", "stream_options")
     wants_usage = options is not None and options.get("include_usage") is True
-    copies = _copies(fields)
+    if kind is Kind.RESPONSES and _flag(fields, "background"):
+        raise BadBody("background: an answer that is fetched later can't be measured; it is not served", "background")
     prompts, tokens = _input(kind, fields, count)
     return Asked(
         kind=kind,
         model=model,
         input_tokens=tokens,
-        most_output=_most_output(kind, fields, default_output) * copies * prompts,
+        most_output=_most_output(kind, fields, default_output, prompts),
         streams=streams,
         wants_usage=wants_usage,
         lowered=_LOWERED.get(fields["service_tier"]) if isinstance(fields.get("service_tier"), str) else None,
@@ -208,19 +211,17 @@ def _read_by_model(item: dict[str, Any]) -> Iterator[Any]:
     yield from item.values()
 
 
-def _most_output(kind: Kind, fields: dict[str, Any], default: int) -> int:
+def _most_output(kind: Kind, fields: dict[str, Any], default: int, prompts: int) -> int:
+    """Of all copies together."""
     names = OUTPUT_FIELDS[kind]
     if not names:
         return 0
-    for name in names:
-        given = fields.get(name)
-        if given is not None:
-            return _count(name, given, MOST_TOKENS)
-    return default
-
-
-def _copies(fields: dict[str, Any]) -> int:
-    return max((_count(name, fields[name], MOST_COPIES) for name in ("n", "best_of") if fields.get(name) is not None), default=1)
+    most = max((_count(name, fields[name], MOST_TOKENS) for name in names if fields.get(name) is not None), default=default)
+    copies = max((_count(name, fields[name], MOST_COPIES) for name in ("n", "best_of") if fields.get(name) is not None), default=1)
+    if most * copies * prompts > MOST_TOKENS:
+        name = next((name for name in names if fields.get(name) is not None), names[0])
+        raise BadBody(f"{name}: {most} tokens of {copies * prompts} answers are more than {MOST_TOKENS}", name)
+    return most * copies * prompts
 
 
 def _count(name: str, given: Any, most: int) -> int:

@@ -31,7 +31,7 @@ from streams.gateway.asked import Asked, Counting, Kind, Lowered
 from streams.gateway.desk import Desk, Need
 from streams.gateway.metered import Metered
 from streams.gateway.metrics import Metrics
-from streams.gateway.upstream import Upstream, broken, headers_back, refused_upstream
+from streams.gateway.upstream import FAILURES, Upstream, broken, headers_back, not_reached, refused_upstream, told
 from streams.gateway.usage import Events, Measured, Usage
 from streams.gateway.write_ahead import Begun, Ended
 
@@ -50,6 +50,8 @@ class Why(StrEnum):
     """Its client went away, or read too slowly."""
     STOPPED = "stopped"
     """Its capacity was reclaimed."""
+    CLOSING = "closing"
+    """The gateway ends, and it ran longer than a gateway that ends waits."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,6 +123,7 @@ class _Request:
     why: Why | None = None
     task: asyncio.Task[Any] | None = None
     answering: bool = False
+    in_events: bool = False
     answered: bool = False
     asked_upstream: bool = False
     first_ms: int | None = None
@@ -137,8 +140,8 @@ class _Request:
     async def run(self) -> None:
         """From admission to settlement."""
         watching = asyncio.create_task(self._watch())
-        self.task = asyncio.current_task()
-        admitted, failure = False, None
+        task = self.task = asyncio.current_task()
+        admitted, failure, broke = False, None, True
         measured = Measured()
         try:
             failure = await self.desk.ask(self._need())
@@ -147,21 +150,23 @@ class _Request:
                 failure = await self._pass_on(measured)
             if failure is not None:
                 await self._fail(failure)
+            broke = False
         except asyncio.CancelledError:
-            if self.why is None or self.task is None:
-                raise
-            self.task.uncancel()
+            self.why = self.why or Why.CLOSING  # `end` says why; else it is uvicorn, whose patience with us has ended
+            if task is not None:
+                task.uncancel()
         finally:
             self.task = None  # nobody ends it any more
             watching.cancel()
             if admitted:
-                self._settle(measured, failure)
-        if self.why is Why.STOPPED and not self.answered:
-            await self._tell_stopped(measured)
+                self._settle(measured, failure, broke=broke)
+        if self.why in (Why.STOPPED, Why.CLOSING) and not self.answered:
+            with suppress(Gone):
+                await self._tell_stopped(measured)
 
     def end(self, why: Why) -> None:
-        """Its client is gone, or its capacity is reclaimed: it ends at its next await."""
-        if self.why is None and self.task is not None:
+        """Its client is gone, or its capacity is reclaimed: it ends at its next await. Too late for one that is answered."""
+        if self.why is None and self.task is not None and not self.answered:
             self.why = why
             self.task.cancel()
 
@@ -174,7 +179,7 @@ class _Request:
             input_tokens=asked.input_tokens,
             most_output=asked.most_output,
             weight=weight,
-            class_=_CLASSES.get(header_of(self.scope, PRIORITY) or b"normal", Class.NORMAL),
+            class_=_CLASSES.get((header_of(self.scope, PRIORITY) or b"normal").strip().lower(), Class.NORMAL),
             lowered=_TIERS[asked.lowered],
             stop=lambda: self.end(Why.STOPPED),
         )
@@ -210,9 +215,9 @@ class _Request:
                     await self._stream(answer, measured)
                 else:
                     await self._whole(answer, measured)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("upstream, request %s: %s", self.name, str(error) or type(error).__name__)
-            if isinstance(error, aiohttp.ClientConnectorError):
+        except FAILURES as error:
+            log.warning("upstream, request %s: %s", self.name, told(error))
+            if not_reached(error):
                 self.asked_upstream = False
             return broken(error, answering=self.answering)
         return None
@@ -237,52 +242,57 @@ class _Request:
 
     async def _begin(self, status: int, headers: Headers, length: int | None = None) -> None:
         size = [] if length is None else [(b"content-length", b"%d" % length)]
-        self.answering = True
+        self.answering, self.in_events = True, length is None
         await self._put({"type": "http.response.start", "status": status, "headers": headers + size + self._standing()})
 
     async def _send(self, data: bytes, *, more: bool) -> None:
-        self.answered = not more
         await self._put({"type": "http.response.body", "body": data, "more_body": more})
+        self.answered = not more
 
     async def _put(self, message: Message) -> None:
-        """A client that does not take what was sent holds up its own request only, and not for ever."""
+        """A client that does not take what was sent holds up its own request only, and not for ever.
+
+        Raises:
+            Gone: it did not, and nobody is left to end.
+        """
         try:
             async with asyncio.timeout(self.gate.rules.client_s):
                 await self.send(message)
         except TimeoutError:
             self.end(Why.GONE)
             await asyncio.sleep(0)
+            raise Gone from None
 
     def _standing(self) -> Headers:
         return [*allowance_headers(self.desk.allowance(self.tenant)), (b"x-request-id", self.name.encode())]
 
     async def _fail(self, failure: Failure) -> None:
+        """An error; in a stream that has begun, as an event, and its end. An answer that is cut otherwise closes the connection."""
         self.gate.metrics.failed(self.desk.pool, failure.code)
-        if not self.answering:
-            await answer(self.send, failure, self._standing())
-            return
-        await self._close_stream(failure)
+        if self.in_events:
+            await self._send(b"event: error\ndata: %b\n\n" % failure.body, more=True)
+            await self._send(b"data: [DONE]\n\n", more=False)
+        elif not self.answering:
+            self.answering = True
+            await answer(self._put, failure, self._standing())
+            self.answered = True
 
     async def _tell_stopped(self, measured: Measured) -> None:
-        """A preemptible request was stopped: its client is told, and pays for what it got."""
-        told = f"stopped after {measured.pieces} pieces of output, as others reclaimed their capacity; it pays for what it got"
-        failure = Failure(503, Code.PREEMPTED, told, retry_after_ms=1000)
-        if not self.answering:
-            await answer(self.send, failure, self._standing())
-            return
-        if self.kind in (Kind.CHAT, Kind.COMPLETIONS):
+        """A preemptible request was stopped, or the gateway ends: the client is told, and pays for what it got."""
+        got = f"stopped after {measured.pieces} pieces of output"
+        if self.why is Why.CLOSING:
+            failure = Failure(503, Code.CLOSING, f"{got}, as the gateway ends; it pays for what it got", retry_after_ms=1000)
+        else:
+            told = f"{got}, as others reclaimed their capacity; it pays for what it got"
+            failure = Failure(503, Code.PREEMPTED, told, retry_after_ms=1000)
+        if self.in_events and self.kind in (Kind.CHAT, Kind.COMPLETIONS):
             part: dict[str, Any] = {"delta": {}} if self.kind is Kind.CHAT else {"text": ""}
             last = {"object": "chat.completion.chunk" if self.kind is Kind.CHAT else "text_completion", "model": self.asked.model}
             choices = [{"index": 0, **part, "finish_reason": "preempted"}]
             await self._send(b"data: %b\n\n" % to_json({"id": self.name, **last, "choices": choices}), more=True)
-        await self._close_stream(failure)
+        await self._fail(failure)
 
-    async def _close_stream(self, failure: Failure) -> None:
-        """An error where the answer has begun: an event, and the end of the stream."""
-        await self._send(b"event: error\ndata: %b\n\n" % failure.body, more=True)
-        await self._send(b"data: [DONE]\n\n", more=False)
-
-    def _settle(self, measured: Measured, failure: Failure | None) -> None:
+    def _settle(self, measured: Measured, failure: Failure | None, *, broke: bool) -> None:
         now = self.gate.now_ms()
         usage, basis = measured.settled(self.asked) if self.asked_upstream else (Usage(0, 0, 0), "counted")
         self.desk.settle(self.name, usage.input_tokens, usage.output_tokens)
@@ -303,7 +313,7 @@ class _Request:
             latency_ms=latency,
             ttft_ms=None if first is None else first - self.came_ms,
             tpot_ms=None if first is None or output < 2 else (now - first) // (output - 1),
-            status=str(self.why) if self.why is not None else "ok" if failure is None else str(failure.code),
+            status=str(self.why or (failure and failure.code) or ("failed" if broke else "ok")),
         )
         try:
             self.gate.metered.end(ended)

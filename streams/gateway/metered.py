@@ -95,11 +95,11 @@ class Metered:
         self._files.end(ended)
 
     def close(self, patience_s: float = 10.0) -> bool:
-        """Waits until all is told, and stops. False: Kafka did not take all in time; the files keep it for the next start."""
+        """Waits until all that runs has ended and is told, and stops. False: not in time; the files keep it for the next start."""
         deadline = time.monotonic() + patience_s
-        while not self.told_all and time.monotonic() < deadline:
+        while (self.running or not self.told_all) and time.monotonic() < deadline:
             time.sleep(IDLE_S)
-        done = self.told_all
+        done = self.told_all and not self.running
         self._closing.set()
         self._thread.join()
         for publisher in (self._usage, self._latency):

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
 from streams.gateway.answers import Code, Failure, Headers
 
 CONNECT_S = 5.0
-KEEP_S = 4.0
-"""How long an idle connection is kept: uvicorn, and so vLLM, closes its side after 5 s, and a request might just have been sent."""
+KEEPALIVE_S = 4.0
+"""Less than the 5 s after which uvicorn (vLLM, SGLang) and llama.cpp close a connection that rests: a request that is sent at that
+very moment is lost, and can't be sent again, as nobody knows whether it was taken."""
 
 _HOPS = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade host content-length".split()
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade host"
+    b" content-length".split()
 )
 """Headers of one connection, which end with it (RFC 9110, 7.6.1), and those that the client writes itself."""
 _OURS = frozenset({b"authorization", b"accept-encoding", b"x-bourse-priority", b"expect", b"api-key", b"x-api-key", b"cookie"})
 """Not passed on: a tenant's key opens nothing upstream, and an answer must be readable to be measured."""
-_BACK = _HOPS | {b"content-encoding", b"server", b"date", b"retry-after", b"x-request-id"}
+_BACK = _HOPS | frozenset(b"server date retry-after x-request-id set-cookie alt-svc www-authenticate location".split())
+"""Not passed back: what the gateway tells itself, and what would send a client past it, or give it what upstream knows it by."""
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+FAILURES = (aiohttp.ClientError, HttpProcessingError, TimeoutError)
+"""What asking upstream raises. The second comes bare where what was to be an answer's body is no HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class Upstream:
         # No limit of connections: admission is what limits requests. Answers are passed on as they come, whatever their size.
         self._session = aiohttp.ClientSession(
             timeout=timeout,
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_S),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
@@ -67,36 +76,82 @@ class Upstream:
         if self._session is not None:
             await self._session.close()
 
-    def ask(
+    @asynccontextmanager
+    async def ask(
         self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes | None, name: str | None = None
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Begins a request, which upstream's logs may call by its name (`x-request-id`).
 
         Leaving the context before its answer has ended cancels it upstream, as its connection is closed.
 
         Raises:
-            aiohttp.ClientError, TimeoutError: as `broken` tells a client of.
+            any of FAILURES: as `broken` tells a client of.
         """
         if self._session is None:
             raise RuntimeError("start() comes first")
+        headers = tuple(headers)
+        kept_back = _HOPS | _OURS | _named_by_connection(headers)
         passed: CIMultiDict[str] = CIMultiDict(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in _HOPS and name not in _OURS
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in kept_back
         )
         passed["Accept-Encoding"] = "identity"
         if name is not None:
             passed["X-Request-Id"] = name
         if self._key is not None:
             passed["Authorization"] = f"Bearer {self._key}"
-        return self._session.request(method, URL(self._url + path, encoded=True), headers=passed, data=body, allow_redirects=False)
+        url = URL(self._url + path, encoded=True)
+        async with self._session.request(method, url, headers=passed, data=body, allow_redirects=False) as answer:
+            with _ends_with_its_connection(answer):
+                yield answer
+
+
+@contextmanager
+def _ends_with_its_connection(answer: aiohttp.ClientResponse) -> Iterator[None]:
+    """The client forgets whom to tell when an answer's body turns out to be no HTTP: whoever reads it would wait for ever."""
+
+    def lost(_closed: object) -> None:
+        if not answer.content.is_eof() and answer.content.exception() is None:
+            answer.content.set_exception(aiohttp.ClientPayloadError())
+
+    protocol = None if answer.connection is None else answer.connection.protocol
+    closed = None if protocol is None else protocol.closed
+    if closed is None:  # it has ended already
+        yield
+        return
+    closed.add_done_callback(lost)
+    try:
+        yield
+    finally:
+        closed.remove_done_callback(lost)  # the connection outlives this answer
+
+
+def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Headers that a sender says are of this connection only."""
+    named = [value for name, value in headers if name == b"connection"]
+    return frozenset(part.strip().lower() for value in named for part in value.split(b",")) if named else frozenset()
 
 
 def headers_back(answer: aiohttp.ClientResponse) -> Headers:
-    """Headers of an answer that go on to the client; limits are told by the gateway alone."""
+    """Headers of an answer that go on to the client; limits are told by the gateway alone. What is no header is left out."""
+    lower = [(name.lower(), value) for name, value in answer.raw_headers]
+    kept_back = _BACK | _named_by_connection(lower)
     return [
-        (name.lower(), value)
-        for name, value in answer.raw_headers
-        if name.lower() not in _BACK and not name.lower().startswith(b"x-ratelimit-")
+        (name, value)
+        for name, value in lower
+        if name not in kept_back and not name.startswith(b"x-ratelimit-") and _NAME.fullmatch(name) and _VALUE.fullmatch(value)
     ]
+
+
+def told(error: Exception) -> str:
+    """For the log. aiohttp's own words can hold what upstream said, or what the client's URL asked: neither is for logs."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{type(error).__name__}: {error.os_error.strerror or type(error.os_error).__name__}"
+    return type(error).__name__
+
+
+def not_reached(error: Exception) -> bool:
+    """Whether upstream never saw the request."""
+    return isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL)
 
 
 def broken(error: Exception, *, answering: bool) -> Failure:
@@ -108,18 +163,26 @@ def broken(error: Exception, *, answering: bool) -> Failure:
     """
     if isinstance(error, TimeoutError):
         return Failure(504, Code.UPSTREAM_LATE, "the model's server does not answer in time")
+    if isinstance(error, aiohttp.InvalidURL):
+        return Failure(400, Code.INVALID_VALUE, "the query of the URL can't be passed on")
     if answering:
         return Failure(502, Code.UPSTREAM_BROKEN, "the model's server broke off its answer")
     return Failure(502, Code.UPSTREAM_DOWN, "the model's server does not take requests now", retry_after_ms=1000)
 
 
 def refused_upstream(status: int, retry_after: str | None) -> Failure | None:
-    """An answer that is not passed on: the server is overloaded or fails. None: it goes to the client as it is."""
+    """An answer that is not passed on: the server is overloaded or fails. None: it goes to the client as it is.
+
+    A 401 is about the gateway's key and not the client's, and may show a part of it. A redirection would lead past the gateway.
+    """
     if status == 429 or status == 503:  # noqa: PLR1714  read as two cases of one meaning
-        seconds = int(retry_after) if retry_after is not None and retry_after.isascii() and retry_after.isdigit() else 1
+        given = retry_after or ""
+        seconds = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 1
         return Failure(
             503, Code.NO_CAPACITY, f"the model's server is overloaded ({status})", retry_after_ms=min(seconds, 3600) * 1000
         )
-    if status >= 500:
+    if status == 401:
+        return Failure(502, Code.UPSTREAM_DOWN, "the model's server does not take the gateway's key")
+    if status < 200 or 300 <= status < 400 or status >= 500:
         return Failure(502, Code.UPSTREAM_BROKEN, f"the model's server failed ({status})")
     return None

@@ -6,6 +6,7 @@ usage at the end) is taken out, everything else goes on byte for byte.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +19,10 @@ MOST_EVENT_BYTES = 8 << 20
 """An event that is longer is passed on unread."""
 
 
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+"""Ends an event, whose lines end with \\n or \\r\\n; nobody ends them with \\r alone, which the standard allows."""
+
+
 class Usage(NamedTuple):
     """Tokens of a request, as a runtime reports them."""
 
@@ -28,7 +33,8 @@ class Usage(NamedTuple):
 
 _INPUT = ("prompt_tokens", "input_tokens")
 _OUTPUT = ("completion_tokens", "output_tokens")
-_SAYING = ("content", "text", "reasoning_content", "reasoning", "refusal")
+_SAYING = ("content", "text", "reasoning_content", "reasoning", "refusal", "arguments")
+_HOLDING = ("message", "content", "summary", "tool_calls", "function_call", "function")
 _DETAILS = ("prompt_tokens_details", "input_tokens_details")
 
 
@@ -67,11 +73,13 @@ class Measured:
 
     Attributes:
         usage: as reported last.
-        pieces: of output that came: each is a token at least.
+        pieces: of output that came in events: each is a token at least.
+        estimated: tokens of output that came at once.
     """
 
     usage: Usage | None = None
     pieces: int = 0
+    estimated: int = 0
 
     def see(self, answer: Any) -> None:
         """An answer, or an event of one."""
@@ -82,16 +90,18 @@ class Measured:
         """An answer that came at once: where it reports no usage, its texts are counted."""
         self.usage = usage_of(answer)
         if self.usage is None:
-            self.pieces = sum(count(text) for text in _texts(answer))
+            self.estimated = sum(count(text) for text in _texts(answer))
 
     def settled(self, asked: Asked) -> tuple[Usage, str]:
         """What the request is settled at, and who says so.
 
-        A runtime can't have made less than came through here, nor more than it was allowed to: what it reports beyond is cut.
+        A runtime can't have made less than came through here: that is a fact. What it reports, or what is estimated, beyond what it
+        was allowed to make is cut.
         """
+        made = self.estimated if self.usage is None else self.usage.output_tokens
+        made = max(min(made, asked.most_output), self.pieces)
         if self.usage is None:
-            return Usage(asked.input_tokens, min(self.pieces, max(asked.most_output, 0)), 0), "counted"
-        made = min(max(self.usage.output_tokens, self.pieces), asked.most_output)
+            return Usage(asked.input_tokens, made, 0), "counted"
         return self.usage._replace(output_tokens=made), "reported"
 
 
@@ -111,11 +121,15 @@ def _says_something(choice: dict[str, Any]) -> bool:
 
 
 def _texts(answer: Any) -> Iterator[str]:
-    """What an answer's choices say."""
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    for choice in choices if isinstance(choices, list) else ():
-        said = choice.get("message") or choice if isinstance(choice, dict) else {}
-        yield from (said[name] for name in _SAYING if isinstance(said, dict) and isinstance(said.get(name), str))
+    """What an answer says: its choices, or the outputs of the responses API, and the arguments of tools that are to be called."""
+    rest = [answer.get("choices"), answer.get("output")] if isinstance(answer, dict) else []
+    while rest:
+        item = rest.pop()
+        if isinstance(item, list):
+            rest += item
+        elif isinstance(item, dict):
+            yield from (item[name] for name in _SAYING if isinstance(item.get(name), str))
+            rest += (item[name] for name in _HOLDING if isinstance(item.get(name), dict | list))
 
 
 class Events:
@@ -133,14 +147,19 @@ class Events:
 
     def take(self, data: bytes) -> bytes:
         """Bytes from upstream -> those that go on to the client now: whole events, but for one that is too long to keep."""
+        looked_at = max(len(self._rest) - 2, 0)  # a blank line may have come in parts
         data = self._rest + data if self._rest else data
-        end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\r\n\r\n") + 4 if b"\r" in data else 0)
-        if end < 2:
-            end = len(data) if len(data) > MOST_EVENT_BYTES else 0
-        whole, self._rest = data[:end], data[end:]
-        if b"\r" in whole:
-            return b"".join(event for event in _cut(whole, b"\r\n\r\n") if self._goes_on(event))
-        return b"".join(event for event in _cut(whole, b"\n\n") if self._goes_on(event))
+        start, going_on = 0, []
+        for blank in _BLANK_LINE.finditer(data, looked_at):
+            event = data[start : blank.end()]
+            start = blank.end()
+            if self._goes_on(event):
+                going_on.append(event)
+        self._rest = data[start:]
+        if len(self._rest) > MOST_EVENT_BYTES:
+            going_on.append(self._rest)
+            self._rest = b""
+        return b"".join(going_on)
 
     def rest(self) -> bytes:
         """What is left when upstream has ended: an event that was not closed."""
@@ -158,12 +177,6 @@ class Events:
             return True  # not ours to judge
         self._measured.see(said)
         return not (self._hides_usage and isinstance(said, dict) and said.get("choices") == [] and said.get("usage"))
-
-
-def _cut(data: bytes, end: bytes) -> list[bytes]:
-    parts = data.split(end)
-    last = parts.pop()
-    return [part + end for part in parts] + ([last] if last else [])
 
 
 def _data(event: bytes) -> bytes:

@@ -227,6 +227,7 @@ class WriteAhead:
         self._syncing.join()
         os.fsync(self._file)
         os.close(self._file)
+        self._file = -1  # who ends a request now gets an error, and does not write into what is opened next
         os.close(self._lock)
 
     def _append(self, record: Record) -> None:

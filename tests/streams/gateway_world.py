@@ -30,6 +30,7 @@ from streams.gateway.arriving import Rules
 from streams.gateway.counting import estimated
 from streams.gateway.desk import Desk
 from streams.gateway.exchange import Gate
+from streams.gateway.listening import Listening
 from streams.gateway.metered import Metered
 from streams.gateway.metrics import Metrics
 from streams.gateway.upstream import Patience, Upstream
@@ -193,10 +194,20 @@ class World:
         self.until(lambda: self.upstream.running == 0, "upstream at rest")
 
 
-def served(app: ASGIApp) -> tuple[uvicorn.Server, str, threading.Thread]:
+def served(app: ASGIApp, http: Any = "httptools") -> tuple[uvicorn.Server, str, threading.Thread]:
     """An application on a free port, in a thread of its own."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http="httptools", loop="uvloop", log_config=None, access_log=False))
+    config = uvicorn.Config(
+        app,
+        http=http,
+        ws="none",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     return server, f"http://127.0.0.1:{listening.getsockname()[1]}", thread
@@ -235,7 +246,7 @@ def world(
         yield
         await gate.upstream.close()
 
-    front, url, front_thread = served(gateway_app(gate, lambda: None, lifespan))
+    front, url, front_thread = served(gateway_app(gate, lambda: None, lifespan), Listening)
     deadline = time.monotonic() + ENOUGH_S
     while not (loops and front.started and behind.started):
         assert time.monotonic() < deadline

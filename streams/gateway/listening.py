@@ -1,0 +1,102 @@
+"""HTTP as the gateway listens to it: uvicorn's, with bounds on headers, and refusals in OpenAI's shape.
+
+The parser (llhttp) takes headers of any length and waits for them for ever: whoever only connects could fill memory, or hold
+every connection. What it refuses itself (two lengths, a length beside chunks, chunks of no size, spaces in names, lines that go on,
+bare line feeds) is answered and its connection closed: nothing behind it is read as a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from streams.gateway.answers import Code, Failure
+
+_MALFORMED = Failure(400, Code.MALFORMED, "these bytes are no HTTP request")
+
+
+class Listening(HttpToolsProtocol):
+    """One connection.
+
+    Attributes:
+        MOST_HEADER_BYTES: of a request's line and headers; what comes in one piece with their end is taken.
+        HEADERS_S: from the connection's begin, or the end of an answer, to the end of the next request's headers. What is left of a
+            body that was refused must have come by then, too.
+    """
+
+    MOST_HEADER_BYTES: ClassVar[int] = 64 << 10
+    HEADERS_S: ClassVar[float] = 20.0
+
+    _header_bytes = 0
+    _in_headers = True
+    _asked = False
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it likewise
+        """Somebody connects."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """They have gone."""
+        self._have_headers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
+        if self.transport.is_closing():
+            return  # refused, or answered for the last time: nothing behind it is a request
+        if self._in_headers:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > self.MOST_HEADER_BYTES:
+            self._refuse(Failure(431, Code.TOO_MANY_HEADERS, f"the headers are longer than {self.MOST_HEADER_BYTES} bytes"))
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        self._in_headers, self._header_bytes = True, 1  # the piece that it begins in may hold an earlier body, too
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A request is asked; its body may follow."""
+        self._in_headers = False
+        self._have_headers()
+        super().on_headers_complete()
+        self._asked = True
+
+    def on_response_complete(self) -> None:
+        """The next request's headers are waited for."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.cycle.response_complete:
+            self._await_headers()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words
+        """What came is no HTTP."""
+        self._refuse(_MALFORMED)
+
+    def _await_headers(self) -> None:
+        self._have_headers()
+        self._patience = self.loop.call_later(self.HEADERS_S, self._too_slow)
+
+    def _have_headers(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _too_slow(self) -> None:
+        if self._header_bytes and self._in_headers:
+            self._refuse(Failure(408, Code.MALFORMED, f"the headers did not come within {self.HEADERS_S:g} s"))
+        else:
+            self.transport.close()
+
+    def _refuse(self, failure: Failure) -> None:
+        """The last answer of this connection; none where another is under way."""
+        under_way = self.pipeline or (self._asked and self.cycle.response_started and not self.cycle.response_complete)
+        if not self.transport.is_closing() and not under_way:
+            body = failure.body
+            headers = [*self.server_state.default_headers, *failure.headers, (b"content-length", b"%d" % len(body))]
+            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            self.transport.write(STATUS_LINE[failure.status] + lines + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
