@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NamedTuple
 
-from processors.admission import KNOTS, Knots
+from processors.admission import Knots
 from processors.entitlement import Capacity, Quota, TenantLimits
 from schemas.gateways import LEASE_MS, MOST_REPORTED, USE_COLUMNS, GatewayReport
 from schemas.model import Event
@@ -25,6 +25,7 @@ from schemas.outputs import Lease, LeasePart, lease_key
 from schemas.published import Tier
 from streams.building import validated
 from streams.codecs import decode, encode
+from streams.limits import knots_of
 from streams.outbox import Letter, Outbox, UndeliveredError
 from streams.settings import Settings
 from streams.tailing import Tail
@@ -148,7 +149,7 @@ class Assembly:
                 answers=lease.answers,
                 valid_ms=lease.valid_ms,
                 kv_block_tokens=lease.kv_block_tokens,
-                knots=_knots(lease),
+                knots=knots_of(lease),
             )
         elif all(not number or self._is_there(part, number) for part, number in enumerate(lease.parts)):
             tenants: dict[str, TenantLimits] = {}
@@ -160,7 +161,7 @@ class Assembly:
                 lease.answers,
                 Capacity(lease.throughput, lease.kv, lease.concurrency),
                 lease.kv_block_tokens,
-                _knots(lease),
+                knots_of(lease),
                 tenants,
             )
 
@@ -305,10 +306,6 @@ class LeaseReporter:
             )
             for chunk, part in enumerate(parts)
         ]
-
-
-def _knots(lease: Lease) -> Knots:
-    return tuple(zip(lease.burst_fill, lease.burst_scale, strict=True)) or KNOTS
 
 
 def _tenants(part: LeasePart) -> Mapping[str, TenantLimits]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from processors.admission import KNOTS, Knots
 from processors.entitlement import Capacity, Quota, TenantLimits
 from schemas.model import Event
-from schemas.outputs import Limit, PoolCapacity, output_key
+from schemas.outputs import Lease, Limit, PoolCapacity, output_key
 from schemas.published import Tier
 from streams.codecs import decode
 from streams.settings import Settings
@@ -87,7 +87,7 @@ class LimitsTail:
         pool = self._capacity
         if pool is None:
             return None
-        knots = tuple(zip(pool.burst_fill, pool.burst_scale, strict=True)) or KNOTS
+        knots = knots_of(pool)
         capacity = Capacity(pool.throughput, pool.kv, pool.concurrency)
         return PoolLimits(capacity, pool.kv_block_tokens, knots, dict(self._tenants))
 
@@ -115,6 +115,11 @@ class LimitsTail:
             return (_NoTokenPool(),) if key == self._prefix else ()
         told: Event = decode(value)
         return (told,) if isinstance(told, Limit | PoolCapacity) else ()
+
+
+def knots_of(told: PoolCapacity | Lease) -> Knots:
+    """How borrowing limits fall as the pool fills; as admission does by default where nothing is said."""
+    return tuple(zip(told.burst_fill, told.burst_scale, strict=True)) or KNOTS
 
 
 def _limits_of(limit: Limit) -> TenantLimits:

@@ -70,6 +70,17 @@ def test_a_pool_that_is_no_token_pool_has_no_gateways():
     assert shared.pool.leases is None
 
 
+def test_a_pool_without_tenants_has_leases():
+    here = LeaseWorld()
+    here.start("x")
+    here.start("y")
+    here.pass_ms(2_000)
+    assert [gateway.capacity for gateway in here.leases.values()] == [[500, 250, 20]] * 2
+    here.take(tenant("a1", "a"))
+    here.pass_ms(12_000)
+    assert list(here.nodes["x"].lease.tenants) == ["a"]
+
+
 def test_there_are_only_so_many_gateways():
     here = world()
     taken(here, *(report(f"x{number}", 1, time=NOW) for number in range(MOST_GATEWAYS)))
