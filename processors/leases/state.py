@@ -19,7 +19,8 @@ MOST_GATEWAYS = 32
 MARGIN_MS = 2_000
 """A gateway's lease is over for itself `lease_ms` after it sent the report that the lease answers, by its own clock. The engine
 counts from when the broker had that report, which is later, to a tick, which no broker had before its time: so only the clocks of
-brokers are compared, with each other, and this is how far they may be apart."""
+brokers are compared, with each other, and this is how far they may be apart, less the second in which a gateway sees that its lease
+is over."""
 
 PART_ROWS = 2_000
 """Tenants that are told together: those of neighbouring slots, in some 100 KB."""

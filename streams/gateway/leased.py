@@ -102,17 +102,23 @@ class Leased:
         """
         await self._tail.start()
         async for lease in self._tail.leases():
-            if lease is None:
-                self._desk.close(f"the engine gives this gateway no share of pool {self._desk.pool}")
-                self._lease = None
-            elif lease.number < self.number:
-                continue
-            else:
-                renewed = self._lease is not None and lease.number == self._lease.number and not self._over
-                self._lease = lease
-                if not renewed and self._reporter.left_ms(lease):
-                    self._desk.limit(lease)
-                    self._over = False
+            self.take(lease)
+
+    def take(self, lease: PoolLeases | None) -> None:
+        """A lease that came.
+
+        One that is over when it comes is not gone by, and so not named as applied, either: the engine would give away what this
+        gateway loses with it.
+        """
+        if lease is None:
+            self._desk.close(f"the engine gives this gateway no share of pool {self._desk.pool}")
+            self._lease = None
+        elif lease.number >= self.number and self._reporter.left_ms(lease):
+            renewed = self._lease is not None and lease.number == self._lease.number and not self._over
+            self._lease = lease
+            if not renewed:
+                self._desk.limit(lease)
+                self._over = False
 
     def report(self, tallies: Mapping[str, Tally]) -> None:
         """Says what was wanted and is used, and looks whether the lease still holds; each second."""

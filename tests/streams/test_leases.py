@@ -26,6 +26,7 @@ from streams.building import InvalidEvent
 from streams.codecs import decode, encode
 from streams.complaints import Refusal
 from streams.door import Door
+from streams.gateway.leased import Leased
 from streams.lease_outputs import LeaseOutputs
 from streams.leases import Assembly, LeaseReporter, LeaseTail, PoolLeases, TenantUse
 from streams.partitioning import home_partition
@@ -176,6 +177,41 @@ def test_what_the_door_says_of_reports() -> None:
     assert isinstance(refused, Refusal)
     assert refused.problem is Problem.INVALID
     assert isinstance(DOOR.read("profiles", fields + b', "sequence": 1}', (), b"llm", 5), Refusal), "operators' topic"
+
+
+class Desk:
+    """What a gateway goes by."""
+
+    pool = POOL
+
+    def __init__(self) -> None:
+        self.limits: list[int] = []
+
+    def limit(self, limits: PoolLeases) -> None:
+        self.limits.append(limits.number)
+
+
+class Clock:
+    """Which reports' leases still hold."""
+
+    def __init__(self) -> None:
+        self.held: set[int] = set()
+
+    def left_ms(self, lease: PoolLeases) -> int:
+        return 1_000 * (lease.answers in self.held)
+
+
+def test_a_lease_that_is_over_when_it_comes_is_not_named_as_applied() -> None:
+    desk, clock, leased = Desk(), Clock(), object.__new__(Leased)
+    leased._desk, leased._reporter, leased._lease, leased._over = desk, clock, None, False
+    here = assembly()
+    clock.held = {1, 3}
+    leased.take(told(here, part(0, 7, "a"), whole(7, [7], answers=1)))
+    assert (leased.number, desk.limits) == (7, [7])
+    leased.take(told(here, part(0, 8, "a"), whole(8, [8], answers=2)))
+    assert (leased.number, desk.limits) == (7, [7]), "it goes by the one before, and says so"
+    leased.take(told(here, whole(8, [8], answers=3)))
+    assert (leased.number, desk.limits) == (8, [7, 8])
 
 
 @pytest.fixture
