@@ -46,3 +46,8 @@ def billed_tenants_of(owners: Iterable[str]) -> list[str]:
 def may_be_overdrawn(owner: str) -> bool:
     """Whether the account stands for something outside of the market, and may be below zero."""
     return owner.startswith(_BILLED) or owner in _OUTSIDE
+
+
+def all_may_be_overdrawn(owners: Iterable[str]) -> bool:
+    """Whether all of many may; a third of a call for each where all are billed, as a period's are."""
+    return all(owner in _OUTSIDE for owner in owners if not owner.startswith(_BILLED))

@@ -21,7 +21,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import NamedTuple
 
-from processors.accounts import OPERATOR, may_be_overdrawn
+from processors.accounts import OPERATOR, all_may_be_overdrawn, may_be_overdrawn
 from schemas.ledgering import MONEY, Code, Entry
 
 INT64_MAX = 2**63 - 1
@@ -153,7 +153,7 @@ def record_bills(ledger: Ledger, debtors: Sequence[str], amounts: Sequence[int])
         BrokenLedgerError: a debtor is none that may be overdrawn, or an amount is not positive or leaves int64; the ledger is as it
             was.
     """
-    if not all(map(may_be_overdrawn, debtors)) or not 0 < min(amounts) <= max(amounts) <= INT64_MAX:
+    if not all_may_be_overdrawn(debtors) or not 0 < min(amounts) <= max(amounts) <= INT64_MAX:
         raise BrokenLedgerError(
             f"bills of {min(amounts)} to {max(amounts)}: positive amounts of accounts that may be overdrawn only"
         )

@@ -50,8 +50,9 @@ from processors.sharing.recording import (
     record_token_pool,
 )
 from processors.state import SEEN_COMMANDS, OpenPeriod, PartitionState, PoolState, command_key
-from processors.tenants import DECLARED, NO_CAP, Column, saturating_add
+from processors.tenants import DECLARED, NO_CAP, saturating_add
 from processors.terms import MARKET_TERMS, MarketTerms, Terms
+from processors.told import whole
 from processors.warming import record_primed
 from schemas.bot_facts import BotActed, BotSet
 from schemas.fact import Fact
@@ -223,9 +224,9 @@ def _allocations_opened(state: PartitionState, fact: AllocationsOpened) -> None:
     tenants["base_given"][slots] = fact.base
     tenants["weight"][slots] = fact.weight  # as it was allocated by: debt may have changed it
     tenants["demand"][slots] = fact.demand
-    tenants["budget_left"][slots] = _no_cap_for_none(fact.budget_left)
+    tenants["budget_left"][slots] = whole(fact.budget_left)
     tenants["bid"][slots] = fact.bid
-    tenants["rank"][slots] = _no_cap_for_none(fact.rank)
+    tenants["rank"][slots] = whole(fact.rank)
     tenants["surplus"][slots] = fact.surplus
     tenants["charge"][slots] = fact.charge
     tenants["shortfall"][slots] = fact.shortfall
@@ -318,10 +319,6 @@ def _period_closed(state: PartitionState, fact: PeriodClosed) -> None:
     pool.closed_period = fact.period
     pool.closed_tick = fact.closed_tick
     pool.open = None
-
-
-def _no_cap_for_none(values: list[int | None]) -> Column:
-    return np.array([NO_CAP if value is None else value for value in values], np.int64)
 
 
 def _of_pool(record: Callable[[PoolState, Any], None]) -> Callable[[PartitionState, Any], None]:

@@ -39,7 +39,7 @@ CHUNK_COMMANDS = 32_768
 _OPERATORS, _TENANTS = b"o", b"t"
 """How a chunk of commands begins: whose they are."""
 
-_NEWLINE = b"\n"
+_NEWLINE = "\n"
 """Parts the names of a chunk: an id holds no control characters (schemas/units.py)."""
 
 
@@ -157,8 +157,10 @@ def state_hash(pool: PoolState) -> str:
     Of the mixture what moves with each period: processors/forecast/dumping.py says why that is enough.
     """
     digest = blake2b(_header(pool), digest_size=32)
-    parts = (*_dump_chunks(pool.tenants), *dump_market(pool.market), *dump_latencies(pool.loops), *dump_rows(pool.leases))
-    for chunk in parts:
+    for start in range(0, len(pool.tenants), CHUNK_SLOTS):
+        for part in _chunk_parts(pool.tenants, start):
+            digest.update(part)
+    for chunk in (*dump_market(pool.market), *dump_latencies(pool.loops), *dump_rows(pool.leases)):
         digest.update(chunk)
     for part in () if pool.mixture is None else moving(pool.mixture):
         digest.update(part)
@@ -219,19 +221,21 @@ def _add_columns(tenants: Tenants, columns: list[str]) -> None:
 
 
 def _dump_chunks(tenants: Tenants) -> Iterator[bytes]:
-    return (_dump_chunk(tenants, start) for start in range(0, len(tenants), CHUNK_SLOTS))
+    return (b"".join(_chunk_parts(tenants, start)) for start in range(0, len(tenants), CHUNK_SLOTS))
 
 
-def _dump_chunk(tenants: Tenants, start: int) -> bytes:
-    names = _NEWLINE.join(name.encode() for name in tenants.names[start : start + CHUNK_SLOTS])
-    parts = [len(names).to_bytes(4, "little"), names]
-    parts += [tenants[column][start : start + CHUNK_SLOTS].astype("<i8").tobytes() for column in tenants.columns]
-    return b"".join(parts)
+def _chunk_parts(tenants: Tenants, start: int) -> Iterator[bytes | memoryview]:
+    """A chunk, one after the other: what is only hashed need not be put together."""
+    names = _NEWLINE.join(tenants.names[start : start + CHUNK_SLOTS]).encode()
+    yield len(names).to_bytes(4, "little")
+    yield names
+    for column in tenants.columns:
+        yield tenants[column][start : start + CHUNK_SLOTS].astype("<i8", copy=False).data
 
 
 def _load_chunk(chunk: bytes) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
     length = int.from_bytes(chunk[:4], "little")
-    names = [name.decode() for name in chunk[4 : 4 + length].split(_NEWLINE)]
+    names = chunk[4 : 4 + length].decode().split(_NEWLINE)
     values = np.frombuffer(chunk, "<i8", offset=4 + length).astype(np.int64)
     return names, values.reshape(-1, len(names))
 

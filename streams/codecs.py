@@ -47,6 +47,7 @@ class _Form:
     schema: Any
     first_column: str
     """Its length tells how many rows an event has; "" of a model without columns."""
+    columns: tuple[str, ...]
     parts: tuple[tuple[Any, Writer | None, str], ...]
     """The record in pieces, written one after the other: (schema, None, "") of the next fields, or (None, writer, column)."""
     nested: tuple[tuple[str, type[Event]], ...]
@@ -61,6 +62,7 @@ def _form(model: type[Event]) -> _Form:
         header=MAGIC + avro_fingerprint(parsed(model)),
         schema=parsed(model),
         first_column=next(iter(writers), ""),
+        columns=tuple(writers),
         parts=tuple(_parts(model, writers)),
         names={shape.name for shape in held},
         nested=tuple((shape.name, shape.base) for shape in held if issubclass(shape.base, Event)),
@@ -100,7 +102,7 @@ def encode(event: Event) -> bytes:
     stream = io.BytesIO()
     stream.write(form.header)
     if not form.first_column or len(fields[form.first_column]) < MANY:
-        schemaless_writer(stream, form.schema, fields)
+        schemaless_writer(stream, form.schema, _listed(fields, form.columns))
         return stream.getvalue()
     for schema, writer, column in form.parts:
         if writer is not None:
@@ -108,6 +110,12 @@ def encode(event: Event) -> bytes:
         else:
             schemaless_writer(stream, schema, fields)
     return stream.getvalue()
+
+
+def _listed(fields: Fields, names: tuple[str, ...]) -> Fields:
+    """With columns that are lists and no kind of them (processors/told.py), which fastavro does not take."""
+    told = {name: list(column) for name in names if type(column := fields[name]) is not list}
+    return fields | told if told else fields
 
 
 def _plain(value: Event | list[Event] | None) -> Any:

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from fastavro import parse_schema, schemaless_writer
 
+from processors.told import NONE, Longs, Names, OptionalLongs
+
 _Unsigned = npt.NDArray[np.unsignedinteger[Any]]
 
 _LONGS = parse_schema({"type": "array", "items": "long"})
@@ -61,7 +63,7 @@ def longs(values: Sequence[int]) -> bytes:
     Raises:
         Exception: a value is no integer, or leaves int64.
     """
-    items = varints(np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64))
+    items = varints(_column(values))
     return _written(_LONGS, values) if items is None else _array(len(values), items)
 
 
@@ -74,9 +76,9 @@ def optional_longs(values: Sequence[int | None]) -> bytes:
         Exception: as `longs`.
     """
     flat = _branched(values)
-    items = varints(np.frombuffer(struct.pack(f"{len(flat)}q", *flat), np.int64))
+    items = varints(flat)
     if items is None:
-        written = _written(_LONGS, flat)
+        written = _written(_LONGS, flat.tolist())
         items = written[len(_count(len(flat))) : -len(_END)]
     return _array(len(values), items)
 
@@ -87,6 +89,14 @@ def texts(values: Sequence[str]) -> bytes:
     Raises:
         Exception: a value is no string.
     """
+    if not isinstance(values, Names):
+        return _texts(values)
+    if values.written is None:
+        values.written = _texts(list(values))
+    return values.written
+
+
+def _texts(values: Sequence[str]) -> bytes:
     if values and values[0] == values[-1] and values.count(values[0]) == len(values):  # a column that says one thing
         one = _written(_TEXTS, values[:1])
         return _array(len(values), one[1 : -len(_END)] * len(values))
@@ -124,21 +134,34 @@ def _packed(words: _Unsigned, width: _Width) -> bytes:
     return cast("bytes", packed[kept.astype(little, copy=False).view(np.bool_)].tobytes())
 
 
-def _branched(values: Sequence[int | None]) -> list[int]:
+def _column(values: Sequence[int]) -> npt.NDArray[np.int64]:
+    if isinstance(values, Longs):
+        return values.column
+    return np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64)
+
+
+def _branched(values: Sequence[int | None]) -> npt.NDArray[np.int64]:
     """Each value behind the number of its branch. Most columns have no null, or nothing else: those need no look at each value."""
+    if isinstance(values, OptionalLongs):
+        return _interleaved(values.column, values.column != NONE)
     nulls = values.count(None)
-    if nulls == len(values):
-        return [0] * nulls
-    flat: list[int] = [] if nulls else [1] * (2 * len(values))
-    if not nulls:
-        flat[1::2] = cast("list[int]", values)
-        return flat
-    for value in values:
-        if value is None:
-            flat.append(0)
-        else:
-            flat += (1, value)
-    return flat
+    there = np.ones(len(values), bool) if not nulls else np.array([value is not None for value in values])
+    known = cast("Sequence[int]", values) if not nulls else [0 if value is None else value for value in values]
+    return _interleaved(_column(known), there)
+
+
+def _interleaved(values: npt.NDArray[np.int64], there: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """1 and the value where there is one, else 0."""
+    if not there.any():
+        return np.zeros(values.size, np.int64)
+    flat = np.empty((values.size, 2), np.int64)
+    flat[:, 0] = there
+    flat[:, 1] = values
+    if there.all():
+        return flat.ravel()
+    kept = np.ones((values.size, 2), bool)
+    kept[:, 1] = there
+    return flat[kept]
 
 
 def _array(number: int, items: bytes) -> bytes:
@@ -158,5 +181,5 @@ def _count(number: int) -> bytes:
 
 def _written(schema: Any, values: Sequence[Any]) -> bytes:
     stream = BytesIO()
-    schemaless_writer(stream, schema, values)
+    schemaless_writer(stream, schema, list(values))  # fastavro takes none of its kinds
     return stream.getvalue()

@@ -14,7 +14,7 @@ from processors.loops.bases import lent
 from processors.loops.state import Slots
 from processors.periods import outcomes
 from processors.state import PoolState
-from processors.tenants import or_none
+from processors.told import OptionalLongs
 from streams.partitioning import home_partition
 from streams.roles.engine import Engine
 from streams.web_market import tenant_market
@@ -102,6 +102,6 @@ def tenant_rows(pool: PoolState, slots: Slots) -> list[dict[str, Any]]:
     The columns of `allocations`, so far; `boost` and `paid` of `sla_periods`; of the profile in force what these do not tell.
     """
     tenants = pool.tenants
-    profiles = {name: or_none(tenants[name][slots]) for name in ("version", "sla_ms", "budget", "spent")}
+    profiles = {name: OptionalLongs(tenants[name][slots]) for name in ("version", "sla_ms", "budget", "spent")}
     columns = {**outcomes(pool, slots), **lent(pool, slots), **profiles}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -14,6 +14,7 @@ from processors.loops.telling import KINDS, NOBODY, REASONS, Changes, Moment, te
 from processors.sla import NO_SLA, Decision, Observed, Promises, SlaSettings, SlaState, decide
 from processors.stamping import Stamp
 from processors.state import PoolState
+from processors.told import Longs, OptionalLongs
 from schemas.fact import CHUNK_ROWS, Fact
 from schemas.loop_facts import SlaMeasured
 from schemas.loops import BaseChange, BaseReason
@@ -27,7 +28,7 @@ def decide_sla(pool: PoolState, period: int, stamp: Stamp) -> Iterator[Fact]:
 
     What is declared and set now counts, as it holds from the next period on. A pool that has switched the loop off takes part as
     long as there are boosts, as if nobody had an SLA: they go back. Where all of 100,000 tenants have an SLA and a third of them
-    get a step at once, closing takes a quarter longer than with forecasts alone (tests/benchmarks/bench_engine.py); facts are 4 MB,
+    get a step at once, closing takes half as long again as with forecasts alone (tests/benchmarks/bench_engine.py); facts are 4 MB,
     and 100 bytes for each change.
     """
     loops, tenants = pool.loops, pool.tenants
@@ -72,19 +73,19 @@ def _tell_measured(moment: Moment, measured: _Measured, telling: Slots, stamp: S
     latency, state = measured.latency, measured.state
     for start in range(0, telling.size, CHUNK_ROWS):
         rows = telling[start : start + CHUNK_ROWS]
-        columns = {name: column[rows].tolist() for name, column in state._asdict().items()}
+        columns = {name: Longs(column[rows]) for name, column in state._asdict().items()}
         yield stamp.fact(
             SlaMeasured,
             moment.pool.name,
             period=moment.period,
             period_start=moment.pool.start_ms(moment.period),
             quantile=measured.quantile,
-            tenant=moment.names(rows),
-            sla_ms=_or_none(measured.sla_ms[rows]),
-            latency_ms=_or_none(latency.lower[rows]),
-            latency_upper_ms=_or_none(latency.upper[rows]),
-            requests=latency.requests[rows].tolist(),
-            **columns | {"reference": _or_none(state.reference[rows])},
+            tenant=moment.pool.tenants.named(moment.slots[rows]),
+            sla_ms=OptionalLongs(measured.sla_ms[rows]),
+            latency_ms=OptionalLongs(latency.lower[rows]),
+            latency_upper_ms=OptionalLongs(latency.upper[rows]),
+            requests=Longs(latency.requests[rows]),
+            **columns | {"reference": OptionalLongs(state.reference[rows])},
         )
 
 
@@ -115,7 +116,3 @@ def _moves(moves: Moves, kinds: tuple[int, int], reason: Ints) -> Changes:
         np.repeat(reason, 2),
         np.column_stack((moves.taker, moves.giver)).ravel(),
     )
-
-
-def _or_none(column: Ints) -> list[int | None]:
-    return [None if value < 0 else value for value in column.tolist()]

@@ -7,8 +7,9 @@ from processors.latencies import Collected, Entries
 from processors.loops.state import LOOP_COLUMNS, NOT_CONTRACTED, Gathering, Loops
 from processors.rebalance import UNKNOWN, RebalanceSettings
 from processors.sharing.recording import promise_before, record_promise
-from processors.sla import NO_SLA, SlaSettings, SlaState
+from processors.sla import SlaSettings, SlaState
 from processors.state import PoolState
+from processors.told import whole
 from schemas.loop_facts import BaseChanges, BaseFloorSet, LatenciesCounted, LoopsSet, NeedsTaken, Rebalanced, SlaMeasured
 from schemas.loops import BaseChange
 
@@ -40,8 +41,8 @@ def record_latencies(pool: PoolState, fact: LatenciesCounted) -> None:
     loops = _begin(pool)
     runs = pool.open is not None and fact.period <= pool.open.period
     slots = pool.tenants.slots_of(fact.tenant)
-    bucket, count = (np.array(column, np.int64) for column in (fact.bucket, fact.count))
-    (loops.latencies if runs else loops.ahead).add(Entries(slots[fact.owner].astype(np.int64), bucket, count))
+    bucket, count = (np.asarray(column, np.int64) for column in (fact.bucket, fact.count))
+    (loops.latencies if runs else loops.ahead).add(Entries(slots[np.asarray(fact.owner)].astype(np.int64), bucket, count))
 
 
 def record_measured(pool: PoolState, fact: SlaMeasured) -> None:
@@ -50,9 +51,7 @@ def record_measured(pool: PoolState, fact: SlaMeasured) -> None:
     slots = pool.tenants.slots_of(fact.tenant)
     for name in SlaState._fields:
         column = getattr(fact, name)
-        pool.tenants[f"sla_{name}"][slots] = (
-            [NO_SLA if value is None else value for value in column] if name == "reference" else column
-        )
+        pool.tenants[f"sla_{name}"][slots] = whole(column) if name == "reference" else column
 
 
 def record_needs(pool: PoolState, fact: NeedsTaken) -> None:

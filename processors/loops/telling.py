@@ -9,6 +9,7 @@ from processors.allocation.exact import Ints
 from processors.loops.state import Slots
 from processors.stamping import Stamp
 from processors.state import PoolState
+from processors.told import Longs
 from schemas.fact import CHUNK_ROWS, Fact
 from schemas.loop_facts import BaseChanges
 from schemas.loops import BaseChange, BaseReason
@@ -75,8 +76,8 @@ def tell_changes(moment: Moment, changes: Changes, stamp: Stamp) -> Iterator[Fac
             period_start=moment.pool.start_ms(moment.period),
             tenant=moment.names(changes.tenant[part]),
             kind=[KINDS[code] for code in changes.kind[part].tolist()],
-            before=before[part].tolist(),
-            after=after[part].tolist(),
+            before=Longs(before[part]),
+            after=Longs(after[part]),
             reason=[REASONS[code] for code in changes.reason[part].tolist()],
             counterparty=[
                 "" if row == NOBODY else name for row, name in zip(other.tolist(), moment.names(np.maximum(other, 0)), strict=True)
