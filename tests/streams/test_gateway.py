@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -69,6 +70,38 @@ def test_the_official_client_gets_what_upstream_says(gateway: World) -> None:
     assert client.completions.create(model="llama", prompt="x").choices[0].text == "word0 word1 word2"
     assert [model.id for model in client.models.list()] == ["llama"]
     assert client.responses.create(model="llama", input="x").id == "r"
+
+
+def test_the_official_client_asks_fifty_at_once_and_knows_our_errors(gateway: World) -> None:
+    key = gateway.key().secret
+
+    async def play() -> None:
+        async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0) as client:
+
+            async def one(number: int) -> str:
+                asked = [{"role": "user", "content": str(number)}]
+                said = ""
+                async for piece in await client.chat.completions.create(model="llama", messages=asked, stream=True):  # type: ignore[call-overload]  # plain dicts
+                    said += piece.choices[0].delta.content or ""
+                return said
+
+            assert await asyncio.gather(*map(one, range(50))) == ["word0 word1 word2 "] * 50
+            wrong: list[tuple[type[openai.APIStatusError], dict[str, Any], str]] = [
+                (openai.BadRequestError, {"max_tokens": -1}, key),
+                (openai.AuthenticationError, {}, "bk-no"),
+                (openai.InternalServerError, {"metadata": {"status": "500"}}, key),
+                (openai.InternalServerError, {"metadata": {"status": "429"}}, key),
+            ]
+            for kind, fields, shown in wrong:
+                with pytest.raises(kind):
+                    await client.with_options(api_key=shown).completions.create(model="llama", prompt="p", extra_body=fields)
+            gateway.limit({"ann": limits(slots=0)})
+            with pytest.raises(openai.RateLimitError) as limited:
+                await client.completions.create(model="llama", prompt="p")
+            assert limited.value.code == "exceeds_limit"
+            gateway.limit({"ann": limits()})
+
+    asyncio.run(play())
 
 
 def test_a_body_goes_on_as_it_came_and_the_key_does_not(gateway: World) -> None:
