@@ -15,11 +15,13 @@ from rich.table import Table
 
 from infra.commands.figure_files import JsonFile, PlotFile, check_files, write_figures
 from infra.simulate import fairness as fairness_experiment
-from infra.simulate import loop_plot, loop_report, plot, report
+from infra.simulate import loop_plot, loop_report, plot, report, scaling_plot, scaling_report
 from infra.simulate import overload as overload_experiment
 from infra.simulate import rebalance as rebalance_experiment
+from infra.simulate import scaling as scaling_experiment
 from infra.simulate import sla as sla_experiment
 from infra.simulate.machine import BATCHED_TOKENS, SEQUENCES, Machine
+from infra.simulate.scaling import START_S
 from infra.simulate.workloads import Trace, read
 
 FILE_COLUMNS = 130
@@ -120,6 +122,25 @@ def rebalance(
         figures_of=loop_report.rebalance_figures,
         draw=loop_plot.rebalance_picture,
         table_of=loop_report.rebalance_table,
+    )
+
+
+@simulate.command()
+def scaling(
+    *,
+    trace_file: Annotated[Path, typer.Option("--trace", help="A day of it: a ServeGen Parquet, or an Azure LLM CSV.")],
+    start_s: Annotated[int, typer.Option(min=0, max=3600, help="From asking for a replica to its first request.")] = START_S,
+    json_file: JsonFile = None,
+    plot_file: PlotFile = None,
+) -> None:
+    """A day of a real trace on replicas that are asked for by promises and forecasts, or by use, and start after a while."""
+    _told(
+        "scaling",
+        (json_file, plot_file),
+        lambda progress: scaling_experiment.simulate(scaling_experiment.load_of(trace_file), start_s, progress=progress),
+        figures_of=scaling_report.scaling_figures,
+        draw=scaling_plot.scaling_picture,
+        table_of=scaling_report.scaling_table,
     )
 
 
