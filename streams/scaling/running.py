@@ -44,12 +44,15 @@ async def serve(settings: Settings, listening: socket.socket, keda: str | None, 
             tell(await _serve_keda(scales, keda, stack))
         following = asyncio.create_task(follow(settings, scales))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        await serving
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        try:
+            await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            server.should_exit = True
+            following.cancel()
+            await asyncio.gather(following, serving, return_exceptions=True)
+        for task in (following, serving):
+            if not task.cancelled():
+                task.result()  # raises what ended it
 
 
 async def _serve_keda(scales: Scales, address: str, stack: contextlib.AsyncExitStack) -> int:

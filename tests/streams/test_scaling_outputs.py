@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import uuid
@@ -11,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 from confluent_kafka import Producer
@@ -27,7 +29,8 @@ from streams.outputs import Outputs
 from streams.scaling.keda import externalscaler_pb2 as messages
 from streams.scaling.keda.externalscaler_pb2_grpc import ExternalScalerStub
 from streams.scaling.keda.scaler import METRIC, keda_server
-from streams.scaling.scales import Scales, follow
+from streams.scaling.running import serve
+from streams.scaling.scales import Scales
 from streams.scaling.web import scaling_app
 from streams.settings import Settings
 
@@ -209,16 +212,28 @@ def test_the_topic_is_followed_from_its_beginning(bootstrap: str, tmp_path: Path
 
 
 async def _followed(settings: Settings, publish: Any) -> None:
-    scales = Scales()
-    following = asyncio.create_task(follow(settings, scales))
-    async with asyncio.timeout(60):
-        course = scales.courses("llm")
-        while not scales.ready:
-            await anext(course)
-        assert [(each.pool, each.wanted) for each in scales] == [("llm", 4)]
+    """By the whole process: what the topic holds, then what comes, as HTTP and KEDA have it."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    keda: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(settings, listening, "127.0.0.1:0", keda.set_result))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+
+        async def asked(path: str) -> Any:
+            async with session.get(url + path) as answer:
+                return await answer.json()
+
+        async def until(wanted: int) -> None:
+            while (await asked("/scale")).get("llm", {}).get("wanted") != wanted:  # noqa: ASYNC110  HTTP tells no events
+                await asyncio.sleep(0.05)
+
+        await until(4)
         await asyncio.to_thread(publish, "llm", scale(wanted=8, offset=8))
-        while (now := scales.get("llm")) is None or now.wanted != 8:
-            await anext(course)
-    following.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await following
+        await until(8)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{await keda}") as channel:
+            llm = messages.ScaledObjectRef(scalerMetadata={"pool": "llm"})
+            answer = await ExternalScalerStub(channel).GetMetrics(messages.GetMetricsRequest(scaledObjectRef=llm))
+            assert [value.metricValue for value in answer.metricValues] == [8]
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
