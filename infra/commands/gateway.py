@@ -20,6 +20,9 @@ from streams.settings import Settings
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 """A directory's name, and with a request's number the id of an event."""
 
+KEEP_S = 15
+"""An idle connection is kept for longer than clients keep theirs (OpenAI's: 5 s), so that none is closed on a request just sent."""
+
 Url = Annotated[str, typer.Option(help="The OpenAI-compatible server behind it: vLLM, SGLang, llama.cpp, bourse backend.")]
 Pool = Annotated[str | None, typer.Option(help="Pool of every model that --model does not name.")]
 Models = Annotated[list[str] | None, typer.Option(metavar="MODEL=POOL", help="A model and its pool; several times for several.")]
@@ -107,6 +110,7 @@ def gateway(
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=KEEP_S,
         timeout_graceful_shutdown=30,
     )
     server = uvicorn.Server(config)

@@ -205,6 +205,7 @@ def served(app: ASGIApp, http: Any = "httptools") -> tuple[uvicorn.Server, str, 
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=15,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
