@@ -44,7 +44,7 @@ class Table:
     def _cell(self, column: Column, row: Row) -> Component:
         value = row[column.name]
         text = column.format(value) if column.format else str(value)
-        if column.bar_of is None or value is None:
+        if column.bar_of is None or value is None or row[column.bar_of] is None:
             colour = f" {row[column.colour_of]}" if column.colour_of else ""
             return html.Td(text, className=_alignment(column) + colour)
         whole = row[column.bar_of]

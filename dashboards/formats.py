@@ -72,6 +72,11 @@ def change(value: float | None) -> str:
     return NONE if value is None else f"{100 * value:+.1f} %"
 
 
+def rate(value: float | None) -> str:
+    """12.34 -> `12.3`; from a hundred on without decimals."""
+    return NONE if value is None else f"{value:.1f}" if abs(value) < 99.95 else tokens(value)
+
+
 def moved(value: int) -> str:
     """1234567 -> `+1.23 M`; nothing moved is `0`."""
     return f"+{tokens(value)}" if value > 0 else tokens(value)

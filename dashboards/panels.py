@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.pages import capacity, forecasts, market, policies, sla, token_pools
+from dashboards.pages import capacity, forecasts, gateway, market, policies, sla, token_pools
 from dashboards.panel import Page, Panel
 
 EXPLAIN = "/explain"
@@ -11,6 +11,7 @@ PAGES: tuple[Page, ...] = (
     capacity.PAGE,
     market.PAGE,
     token_pools.PAGE,
+    gateway.PAGE,
     forecasts.PAGE,
     sla.PAGE,
     policies.PAGE,

@@ -17,7 +17,7 @@ from streams.clickhouse import connect
 from streams.settings import Settings
 
 ASKED_BY_THE_PAGES = {"pools", "instruments", "token_pools", "tenants", "closed_periods"}
-STORES = {"/market": ("market_store", "llm"), "/token-pools": ("shared_store", "llm")}
+STORES = {"/market": ("market_store", "llm"), "/token-pools": ("shared_store", "llm"), "/gateway": ("shared_store", "llm")}
 """What is not asked of pool p of the seeded store."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)(:sqlstring)?\}")

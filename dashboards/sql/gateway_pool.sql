@@ -1,0 +1,71 @@
+-- What gateways did for a pool in the latest periods, as a whole.
+-- Cost: reports are kept by pool and time. Latencies and usage are not: parts of the table that landed an hour before or earlier are
+-- skipped whole, of the others the columns read here; of the pool's tenants alone, by whom they are sorted.
+WITH
+    (SELECT max(period) FROM capacity WHERE pool = {pool:String}) AS latest,
+    (SELECT min(at) FROM capacity WHERE pool = {pool:String} AND period > latest - {periods:UInt32}) AS since,
+    (SELECT max(at) FROM capacity WHERE pool = {pool:String}) AS until
+SELECT
+    a.admitted AS admitted,
+    a.admitted / greatest(dateDiff('second', since, until), 1) AS per_second,
+    a.own AS own,
+    a.pool_full AS pool_full,
+    (a.own + a.pool_full) / nullIf(a.admitted + a.own + a.pool_full, 0) AS refused_share,
+    g.gateways AS gateways,
+    l.latency AS latency,
+    l.first_token AS first_token,
+    s.replicas AS replicas,
+    s.wanted AS wanted
+FROM
+(
+    SELECT
+        count() AS reports,
+        sum(admitted) AS admitted,
+        sum(refused_own_throughput + refused_own_kv + refused_own_concurrency) AS own,
+        sum(refused_pool_throughput + refused_pool_kv + refused_pool_concurrency) AS pool_full
+    FROM
+    (
+        SELECT
+            admitted, refused_own_throughput, refused_own_kv, refused_own_concurrency,
+            refused_pool_throughput, refused_pool_kv, refused_pool_concurrency
+        FROM admission_events_landed
+        WHERE pool = {pool:String} AND time >= since AND ({tenant:String} = '' OR tenant = {tenant:String})
+        LIMIT 1 BY tenant, source, id
+    )
+) AS a
+CROSS JOIN
+(
+    SELECT countIf(ended < granted) AS gateways
+    FROM
+    (
+        SELECT gateway, max(granted_tick) AS granted, max(ended_tick) AS ended
+        FROM
+        (
+            SELECT gateway, tick AS granted_tick, -1 AS ended_tick FROM leased_capacity WHERE pool = {pool:String}
+            UNION ALL
+            SELECT gateway, -1, tick FROM lease_ends WHERE pool = {pool:String}
+        )
+        GROUP BY gateway
+    )
+) AS g
+CROSS JOIN
+(
+    SELECT quantileOrNull(0.99)(latency_ms) AS latency, quantileOrNull(0.99)(ttft_ms) AS first_token
+    FROM
+    (
+        SELECT latency_ms, ttft_ms
+        FROM latency_events_landed
+        WHERE
+            pool = {pool:String} AND time >= since AND landed_at >= since - INTERVAL 1 HOUR AND status = 'ok'
+            AND tenant IN (SELECT tenant FROM profiles WHERE pool = {pool:String})
+            AND ({tenant:String} = '' OR tenant = {tenant:String})
+        LIMIT 1 BY tenant, source, id
+    )
+) AS l
+CROSS JOIN
+(
+    SELECT argMaxOrNull(replicas, tick) AS replicas, argMaxOrNull(wanted, tick) AS wanted
+    FROM scalings
+    WHERE pool = {pool:String}
+) AS s
+WHERE a.reports > 0
