@@ -120,9 +120,8 @@ def test_who_asked_nothing_is_told_so(drawn: dict[str, Any]) -> None:
     assert not drawn["fay"]["gateway_requests"]["figure"]["data"]
 
 
-@pytest.mark.parametrize("tenant", ["' OR 1 = 1 --", "gone"])
-def test_a_tenant_is_data_and_never_sql(shared_store: Settings, tenant: str) -> None:
-    answer = ask(shared_store, "leased.figure", pool=POOL, path="/gateway", tenant=tenant)
+def test_a_tenant_is_data_and_never_sql(shared_store: Settings) -> None:
+    answer = ask(shared_store, "leased.figure", pool=POOL, path="/gateway", tenant="' OR 1 = 1 --")
     for panel in PAGE.panels:
         if panel.is_figure and panel.name not in {"scaling", "leased"}:
             assert not answer[panel.name]["figure"]["data"], panel.name
