@@ -29,6 +29,7 @@ class Rival:
         oldest: Python that it asks for.
         newest: Python that it can still be installed with.
         passes: of which the best counts.
+        extra: what of it is installed besides, in brackets.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Rival:
     oldest: Version
     newest: Version
     passes: int
+    extra: str = ""
 
     @property
     def label(self) -> str:
@@ -86,7 +88,17 @@ def environment(rival: Rival) -> Path:
         return python
     shutil.rmtree(home, ignore_errors=True)
     _succeed([_interpreter(rival), "-m", "venv", str(home)])
-    _succeed([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{rival.name}=={rival.version}"])
+    _succeed(
+        [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            f"{rival.name}{rival.extra}=={rival.version}",
+        ]
+    )
     ready.touch()
     return python
 
