@@ -111,6 +111,7 @@ def gateway(
         log_config=None,
         server_header=False,
         timeout_keep_alive=KEEP_S,
+        proxy_headers=False,
         timeout_graceful_shutdown=30,
     )
     server = uvicorn.Server(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope
@@ -83,8 +83,10 @@ def key_of(rules: Rules, keys: ApiKeys, scope: Scope) -> ApiKey:
 
 def header_of(scope: Scope, name: bytes) -> bytes | None:
     """The first header of a name; None: there is none."""
-    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    return next((value for key, value in headers if key == name), None)
+    for key, value in scope["headers"]:  # a generator takes twice as long, and this is asked four times of a request
+        if key == name:
+            return bytes(value)
+    return None
 
 
 async def body_of(rules: Rules, scope: Scope, receive: Receive) -> bytes:

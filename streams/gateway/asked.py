@@ -183,6 +183,9 @@ def _prompts(given: str | list[Any]) -> int:
     return len(given) if isinstance(given, list) and given and not isinstance(given[0], int) else 1
 
 
+_HOLDING = (str, list, dict)
+
+
 def _tokens(given: Any, count: Counting) -> int:
     """Of texts at any depth; a number in a list is a token; what is attached counts as ATTACHED_TOKENS."""
     tokens = 0
@@ -192,8 +195,11 @@ def _tokens(given: Any, count: Counting) -> int:
         if isinstance(item, str):
             tokens += count(item)
         elif isinstance(item, list):
-            tokens += sum(isinstance(each, int) for each in item)
-            rest += [each for each in item if isinstance(each, str | list | dict)]
+            for each in item:
+                if isinstance(each, _HOLDING):
+                    rest.append(each)
+                elif isinstance(each, int):
+                    tokens += 1
         elif isinstance(item, dict):
             if "role" in item:
                 tokens += MESSAGE_TOKENS

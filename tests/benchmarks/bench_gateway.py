@@ -74,16 +74,16 @@ class Round:
     Attributes:
         cost: processor seconds of a request.
         stream_cost: of an event of a stream.
-        alone: seconds of each request with nobody else there.
-        first: seconds of each to the first byte of a stream.
+        alone: microseconds of each request with nobody else there.
+        first: of each to the first byte of a stream.
         cores: used by the server, upstream and the client while requests came whole.
         rate: requests per second of the clock.
     """
 
     cost: float
     stream_cost: float
-    alone: list[float]
-    first: list[float]
+    alone: list[int]
+    first: list[int]
     cores: tuple[float, float, float]
     rate: float
 
@@ -234,7 +234,7 @@ def _rows(rounds: list[dict[str, Round]], missing: str) -> Iterator[Row]:
             added = {name: _percentile(rounds, name, column, percent) for name in rounds[0]}
             added = {name: value - added[_DIRECT] for name, value in added.items()}
             for name in (_BARE, *(() if missing else (_LITELLM,))):
-                yield _row(f"{what} added, p{percent}", added[_WHOLE] * 1e3, "ms", _SAID[name], added[name] * 1e3)
+                yield _row(f"{what} added, p{percent}", added[_WHOLE] / 1e3, "ms", _SAID[name], added[name] / 1e3)
     cores = [statistics.median(part) for part in zip(*(each[_WHOLE].cores for each in rounds), strict=True)]
     for who, value in zip(("the gateway", "upstream", "the client"), cores, strict=True):
         yield _row(f"cores used while requests come whole, {who}", value, "cores")

@@ -48,8 +48,8 @@ class Seen:
         processor: seconds, of this process.
         events: of streams.
         failed: answers that were no 200.
-        whole: seconds of each request.
-        first: seconds of each to the first byte of its answer's body.
+        whole: microseconds of each request.
+        first: of each to the first byte of its answer's body.
         example: the beginning of an answer that failed.
     """
 
@@ -57,8 +57,8 @@ class Seen:
     processor: float = 0.0
     events: int = 0
     failed: int = 0
-    whole: list[float] = dataclasses.field(default_factory=list)
-    first: list[float] = dataclasses.field(default_factory=list)
+    whole: list[int] = dataclasses.field(default_factory=list)
+    first: list[int] = dataclasses.field(default_factory=list)
     example: str = ""
 
 
@@ -94,8 +94,8 @@ class Asking(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """httptools: an answer has ended."""
-        self._seen.whole.append(time.perf_counter() - self._began)
-        self._seen.first.append(self._first - self._began)
+        self._seen.whole.append(int((time.perf_counter() - self._began) * 1e6))
+        self._seen.first.append(int((self._first - self._began) * 1e6))
         asyncio.get_running_loop().call_soon(self._ask)  # not within the parser that is to be replaced
 
     def _ask(self) -> None:

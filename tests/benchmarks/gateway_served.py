@@ -30,6 +30,7 @@ from streams.gateway.arriving import Rules
 from streams.gateway.counting import estimated
 from streams.gateway.desk import Desk, Need
 from streams.gateway.exchange import Gate
+from streams.gateway.listening import Listening
 from streams.gateway.metered import Metered
 from streams.gateway.metrics import Metrics
 from streams.gateway.upstream import Upstream
@@ -135,7 +136,9 @@ def main() -> None:
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     sys.stdout.write(json.dumps({"port": listening.getsockname()[1], "keys": secrets}) + "\n")
     sys.stdout.flush()
-    config = uvicorn.Config(app, http="httptools", loop="uvloop", access_log=False, log_config=None, server_header=False)
+    config = uvicorn.Config(
+        app, http=Listening, ws="none", loop="uvloop", access_log=False, log_config=None, server_header=False, proxy_headers=False
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 
