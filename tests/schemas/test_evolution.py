@@ -128,6 +128,9 @@ def _worded(field: Any, value: Any) -> Any:
     """The value, with words that its field has; those of records within it too."""
     if "words" in field:
         return [field["words"][0]] * len(value) if isinstance(value, list) else field["words"][0]
+    nested = next((each for each in field["type"] if isinstance(each, dict)), None) if isinstance(field["type"], list) else None
+    if nested is not None and "fields" in nested and value is not None:
+        return _with_words(nested, value)
     listed = field["type"]["items"] if isinstance(field["type"], dict) and field["type"]["type"] == "array" else None
     if isinstance(listed, dict) and "fields" in listed:
         return [_with_words(listed, each) for each in value]
