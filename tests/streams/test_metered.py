@@ -63,7 +63,11 @@ def test_what_ended_is_published_and_what_never_did_is_settled_by_the_next_proce
         begin(metered, name)
     end(metered, "a")
     end(metered, "b")
-    assert metered.close()
+    deadline = time.monotonic() + ENOUGH_S
+    while metered.published < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not metered.close(patience_s=0), "one runs still, and its process ends"
     again = Metered(settings, "gate-1", tmp_path / "wal")
     assert again.lost == 1
     assert again.close()
