@@ -46,6 +46,7 @@ COMMANDS = {
     "deposit": "infra.commands.market_operator:deposit",
     "gateway": "infra.commands.gateway:gateway",
     "autoscaler": "infra.commands.autoscaler:autoscaler",
+    "ext-authz": "infra.commands.ext_authz:ext_authz",
     "bots": "infra.commands.bots:bots",
     "rebalance": "infra.commands.rebalance:rebalance",
     "bench": "infra.commands.bench:bench",

@@ -8,7 +8,7 @@ import signal
 import socket
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.console import Console
 from schemas.published import Tier
 from streams.errors import BadInput, UserError
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.gateway.running import Choices
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 """A directory's name, and with a request's number the id of an event."""
@@ -67,37 +70,30 @@ def gateway(
     """
     import uvicorn  # noqa: PLC0415  with all below: half a second that other commands need not wait
 
-    from processors.waiting import Rules as WaitingRules  # noqa: PLC0415
-    from streams.gateway.arriving import Rules  # noqa: PLC0415
-    from streams.gateway.counting import by_tokenizer, estimated  # noqa: PLC0415
-    from streams.gateway.leased import FailSafe  # noqa: PLC0415
     from streams.gateway.listening import Listening  # noqa: PLC0415
-    from streams.gateway.running import Choices, build  # noqa: PLC0415
+    from streams.gateway.running import build  # noqa: PLC0415
     from streams.gateway.upstream import Patience, Upstream  # noqa: PLC0415
 
     settings = Settings.load()
-    models = dict(_pair(each) for each in model or ())
-    if pool is None and not models:
-        raise BadInput("--pool or --model is needed: whose capacity is it that requests use?")
     if not upstream.startswith(("http://", "https://")):
         raise BadInput(f"--upstream: {upstream!r} is no URL: http://… or https://…")
-    if not NAME.fullmatch(name):
-        raise BadInput(f"--name: {name!r} is not 1 to 64 letters, digits, dots, dashes or underscores")
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    choices = Choices(
-        name=name,
-        rules=Rules(pool=pool, models=models, default_output=default_output),
-        waiting=WaitingRules(length=queue, longest_ms=longest_wait_ms),
-        upstream=Upstream(upstream, upstream_key, Patience(silence_s=silence_s)),
-        count=estimated if tokenizer is None else by_tokenizer(tokenizer),
+    choices = chosen(
+        settings,
+        name,
+        pool=pool,
+        model=model,
+        tokenizer=tokenizer,
+        default_output=default_output,
+        queue=queue,
+        longest_wait_ms=longest_wait_ms,
         burst_ms=burst_ms,
-        directory=settings.home / "gateways" / name,
-        fail_safe=FailSafe(dict(_floor(each) for each in floor or ())),
         lease_ms=lease_ms,
+        floor=floor,
     )
-    listening = _listen(host or settings.host, port)
+    listening = listen(host or settings.host, port)
     try:
-        app = build(settings, choices)
+        app = build(settings, choices, Upstream(upstream, upstream_key, Patience(silence_s=silence_s)))
     except OSError as error:
         raise UserError(f"{choices.directory}: {error.strerror or error}") from error
     where = f"http://{listening.getsockname()[0]}:{listening.getsockname()[1]}"
@@ -121,6 +117,48 @@ def gateway(
         raise UserError("the gateway could not start: the lines above say why")
 
 
+def chosen(
+    settings: Settings,
+    name: str,
+    *,
+    pool: str | None,
+    model: list[str] | None,
+    tokenizer: Path | None,
+    default_output: int,
+    queue: int,
+    longest_wait_ms: int,
+    burst_ms: int,
+    lease_ms: int,
+    floor: list[str] | None,
+) -> Choices:
+    """What every kind of gateway takes on its command line.
+
+    Raises:
+        BadInput: an option can't be meant.
+    """
+    from processors.waiting import Rules as WaitingRules  # noqa: PLC0415  as above
+    from streams.gateway.arriving import Rules  # noqa: PLC0415
+    from streams.gateway.counting import by_tokenizer, estimated  # noqa: PLC0415
+    from streams.gateway.leased import FailSafe  # noqa: PLC0415
+    from streams.gateway.running import Choices  # noqa: PLC0415
+
+    if not NAME.fullmatch(name):
+        raise BadInput(f"--name: {name!r} is not 1 to 64 letters, digits, dots, dashes or underscores")
+    models = dict(_pair(each) for each in model or ())
+    if pool is None and not models:
+        raise BadInput("--pool or --model is needed: whose capacity is it that requests use?")
+    return Choices(
+        name=name,
+        rules=Rules(pool=pool, models=models, default_output=default_output),
+        waiting=WaitingRules(length=queue, longest_ms=longest_wait_ms),
+        count=estimated if tokenizer is None else by_tokenizer(tokenizer),
+        burst_ms=burst_ms,
+        directory=settings.home / "gateways" / name,
+        fail_safe=FailSafe(dict(_floor(each) for each in floor or ())),
+        lease_ms=lease_ms,
+    )
+
+
 def _pair(text: str) -> tuple[str, str]:
     model, equals, pool = text.rpartition("=")
     if not (model and equals and pool):
@@ -139,7 +177,12 @@ def _floor(text: str) -> tuple[Tier, int]:
     raise BadInput(f"--floor: {text!r} is not TIER=PART, such as guaranteed=0.5; tiers are {', '.join(Tier)}")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        UserError: nobody can listen there.
+    """
     try:
         return socket.create_server((host, port), backlog=2048, reuse_port=False)
     except OSError as error:

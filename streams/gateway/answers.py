@@ -30,6 +30,7 @@ class Code(StrEnum):
     TOO_MANY_HEADERS = "too_many_headers"
     UNKNOWN_PATH = "unknown_url"
     METHOD = "method_not_allowed"
+    UNKNOWN_REQUEST = "unknown_request"
     NO_KEY = "missing_api_key"
     WRONG_KEY = "invalid_api_key"
     OTHER_POOL = "model_not_permitted"

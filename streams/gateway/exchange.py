@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -22,25 +20,19 @@ import aiohttp
 from pydantic_core import from_json, to_json
 from starlette.types import Message, Receive, Scope, Send
 
-from processors.waiting import Class
-from schemas.published import Tier
-from streams.api_keys import ApiKeys, KeyRefused
+from streams.api_keys import KeyRefused
+from streams.gateway.admitting import Parts, Wanted, need_of, write_down, write_end
 from streams.gateway.answers import Code, Failure, Headers, allowance_headers, answer, key_refused
-from streams.gateway.arriving import Gone, Refuse, Rules, asked_of, body_of, header_of, key_of
-from streams.gateway.asked import Asked, Counting, Kind, Lowered
-from streams.gateway.desk import Desk, Need
-from streams.gateway.metered import Metered
-from streams.gateway.metrics import Metrics
+from streams.gateway.arriving import Gone, Refuse, asked_of, body_of, header_of, key_of
+from streams.gateway.asked import Kind
+from streams.gateway.desk import Desk
 from streams.gateway.upstream import FAILURES, Upstream, broken, headers_back, not_reached, refused_upstream, told
 from streams.gateway.usage import Events, Measured, Usage
-from streams.gateway.write_ahead import Begun, Ended
+from streams.gateway.write_ahead import Ended
 
 log = logging.getLogger(__name__)
 
 PRIORITY = b"x-bourse-priority"
-_CLASSES = {b"low": Class.LOW, b"normal": Class.NORMAL, b"high": Class.HIGH}
-_TIERS = {Lowered.SPOT: Tier.SPOT, Lowered.PREEMPTIBLE: Tier.PREEMPTIBLE, None: None}
-MILLION = 1_000_000
 
 
 class Why(StrEnum):
@@ -55,35 +47,19 @@ class Why(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class Gate:
+class Gate(Parts):
     """All that requests pass through; one in a gateway.
 
     Attributes:
-        rules: how requests are treated.
-        keys: whose requests they are.
-        desks: of each pool.
-        metered: where what they used is written down.
         upstream: who answers them.
-        count: how texts are counted.
-        now_ms: milliseconds since 1970 that never run backwards.
-        metrics: what is told of it.
     """
 
-    rules: Rules
-    keys: ApiKeys
-    desks: Mapping[str, Desk]
-    metered: Metered
     upstream: Upstream
-    count: Counting
-    now_ms: Callable[[], int]
-    metrics: Metrics
-    _names: int = 0
-    _life: str = field(default_factory=lambda: f"{time.time_ns():x}")
 
-    def name(self) -> str:
-        """An id that no other request has, in this process or an earlier one."""
-        self._names += 1
-        return f"{self._life}-{self._names:x}"
+    @classmethod
+    def in_front_of(cls, upstream: Upstream, parts: Parts) -> Gate:
+        """These parts, with who answers."""
+        return cls(upstream=upstream, **{each.name: getattr(parts, each.name) for each in fields(parts)})
 
 
 class Passing:
@@ -106,8 +82,8 @@ class Passing:
         await request.run()
 
 
-@dataclass(slots=True)
-class _Request:
+@dataclass(slots=True, kw_only=True)
+class _Request(Wanted):
     """A request whose key, body and model are good."""
 
     gate: Gate
@@ -115,11 +91,7 @@ class _Request:
     scope: Scope
     receive: Receive
     send: Send
-    tenant: str
     desk: Desk
-    asked: Asked
-    name: str
-    came_ms: int
     why: Why | None = None
     task: asyncio.Task[Any] | None = None
     answering: bool = False
@@ -135,7 +107,19 @@ class _Request:
         pool, asked = asked_of(gate.rules, kind, await body_of(gate.rules, scope, receive), gate.count)
         if not key.opens(pool):
             raise Refuse(key_refused(KeyRefused.OTHER_POOL))
-        return cls(gate, kind, scope, receive, send, key.tenant, gate.desks[pool], asked, gate.name(), came_ms)
+        return cls(
+            gate=gate,
+            kind=kind,
+            scope=scope,
+            receive=receive,
+            send=send,
+            desk=gate.desks[pool],
+            name=gate.name(),
+            tenant=key.tenant,
+            pool=pool,
+            asked=asked,
+            came_ms=came_ms,
+        )
 
     async def run(self) -> None:
         """From admission to settlement."""
@@ -144,7 +128,7 @@ class _Request:
         admitted, failure, broke = False, None, True
         measured = Measured()
         try:
-            failure = await self.desk.ask(self._need())
+            failure = await self.desk.ask(need_of(self.gate, self, header_of(self.scope, PRIORITY), lambda: self.end(Why.STOPPED)))
             admitted = failure is None
             if admitted:
                 failure = await self._pass_on(measured)
@@ -170,20 +154,6 @@ class _Request:
             self.why = why
             self.task.cancel()
 
-    def _need(self) -> Need:
-        asked = self.asked
-        weight = (asked.input_tokens + asked.most_output) * self.gate.rules.weights.get(asked.model, MILLION) // MILLION
-        return Need(
-            request=self.name,
-            tenant=self.tenant,
-            input_tokens=asked.input_tokens,
-            most_output=asked.most_output,
-            weight=weight,
-            class_=_CLASSES.get((header_of(self.scope, PRIORITY) or b"normal").strip().lower(), Class.NORMAL),
-            lowered=_TIERS[asked.lowered],
-            stop=lambda: self.end(Why.STOPPED),
-        )
-
     async def _watch(self) -> None:
         """Until the client goes away."""
         while (await self.receive())["type"] != "http.disconnect":
@@ -193,13 +163,9 @@ class _Request:
     async def _pass_on(self, measured: Measured) -> Failure | None:
         """Upstream's answer, to the client; or what the client is told instead."""
         asked = self.asked
-        try:
-            self.gate.metered.begin(
-                Begun(self.name, self.tenant, self.desk.pool, asked.model, self.came_ms, asked.input_tokens, asked.most_output)
-            )
-        except OSError as full:
-            log.error("a request is refused, as it can't be written down: %s", full)  # noqa: TRY400  a full disk, no mistake of ours
-            return Failure(503, Code.NOT_RECORDED, "the gateway can't record usage now", retry_after_ms=1000)
+        refused = write_down(self.gate, self)
+        if refused is not None:
+            return refused
         self.asked_upstream = True
         query = self.scope["query_string"]
         path = self.kind + (f"?{query.decode('latin-1')}" if query else "")
@@ -287,7 +253,10 @@ class _Request:
             failure = Failure(503, Code.PREEMPTED, told, retry_after_ms=1000)
         if self.in_events and self.kind in (Kind.CHAT, Kind.COMPLETIONS):
             part: dict[str, Any] = {"delta": {}} if self.kind is Kind.CHAT else {"text": ""}
-            last = {"object": "chat.completion.chunk" if self.kind is Kind.CHAT else "text_completion", "model": self.asked.model}
+            last = {
+                "object": "chat.completion.chunk" if self.kind is Kind.CHAT else "text_completion",
+                "model": self.asked.model,
+            }
             choices = [{"index": 0, **part, "finish_reason": "preempted"}]
             await self._send(b"data: %b\n\n" % to_json({"id": self.name, **last, "choices": choices}), more=True)
         await self._fail(failure)
@@ -315,8 +284,4 @@ class _Request:
             tpot_ms=None if first is None or output < 2 else (now - first) // (output - 1),
             status=str(self.why or (failure and failure.code) or ("failed" if broke else "ok")),
         )
-        try:
-            self.gate.metered.end(ended)
-        except OSError as full:
-            log.error("request %s will be settled at its reservation: %s", self.name, full)  # noqa: TRY400  a full disk
-        self.gate.metrics.ended(ended)
+        write_end(self.gate, ended)

@@ -19,6 +19,7 @@ from schemas.gateways import LEASE_MS
 from streams.api_keys import ApiKeys
 from streams.client import AdmissionPublisher
 from streams.errors import Unavailable
+from streams.gateway.admitting import Parts
 from streams.gateway.app import gateway_app
 from streams.gateway.arriving import Rules
 from streams.gateway.asked import Counting
@@ -43,7 +44,6 @@ class Choices:
         name: of this gateway; the source of its events, and of its files. No other may have it.
         rules: how requests are treated.
         waiting: how they wait for their tenants' limits.
-        upstream: who answers them.
         count: how texts are counted.
         burst_ms: how much of a rate may be spent at once.
         directory: of its write-ahead files.
@@ -54,7 +54,6 @@ class Choices:
     name: str
     rules: Rules
     waiting: WaitingRules
-    upstream: Upstream
     count: Counting
     burst_ms: int
     directory: Path
@@ -62,8 +61,8 @@ class Choices:
     lease_ms: int = LEASE_MS
 
 
-def build(settings: Settings, choices: Choices) -> Starlette:
-    """The application; everything else begins with it and ends with it.
+def parts_of(settings: Settings, choices: Choices) -> Parts:
+    """What such a gateway decides by and writes to; `going` starts what follows Kafka.
 
     Raises:
         WriteAheadError: another gateway of this name runs, or its files are damaged.
@@ -76,54 +75,72 @@ def build(settings: Settings, choices: Choices) -> Starlette:
         return opening_ms + time.monotonic_ns() // 1_000_000
 
     desks = {pool: Desk(pool, choices.waiting, choices.burst_ms, now_ms) for pool in sorted(choices.rules.pools)}
-    gate = Gate(
+    parts = Parts(
         rules=choices.rules,
         keys=ApiKeys(settings),
         desks=desks,
         metered=Metered(settings, choices.name, choices.directory),
-        upstream=choices.upstream,
         count=choices.count,
         now_ms=now_ms,
         metrics=Metrics(),
     )
-    gate.metrics.watch(desks)
+    parts.metrics.watch(desks)
+    return parts
 
-    def ready() -> str | None:
-        without = [pool for pool, desk in desks.items() if not desk.ready]
-        return f"no limits of pool {', '.join(without)} yet" if without else None
+
+def build(settings: Settings, choices: Choices, upstream: Upstream) -> Starlette:
+    """The application of a gateway that passes requests on; everything else begins with it and ends with it.
+
+    Raises:
+        WriteAheadError: another gateway of this name runs, or its files are damaged.
+        OSError: they can't be written.
+    """
+    gate = Gate.in_front_of(upstream, parts_of(settings, choices))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as ending:
-            await gate.upstream.start()
-            ending.push_async_callback(gate.upstream.close)
-            ending.push_async_callback(asyncio.to_thread, gate.metered.close)
-            await gate.keys.start()
-            ending.push_async_callback(gate.keys.close)
-            admissions = AdmissionPublisher(settings, source=choices.name, max_wait=timedelta(0))
-            ending.push_async_callback(asyncio.to_thread, _close, admissions)
-            leases = [
-                Leased(settings, desk, choices.name, fail_safe=choices.fail_safe, lease_ms=choices.lease_ms, now_ms=now_ms)
-                for desk in desks.values()
-            ]
-            for lease in leases:
-                ending.push_async_callback(lease.leave)
-            reports = asyncio.create_task(_report(gate, dict(zip(desks, leases, strict=True)), admissions, choices.name))
-            following = [asyncio.create_task(lease.follow()) for lease in leases]
-            ending.push_async_callback(_stop, reports, *following)
-            for task in (reports, *following):
-                task.add_done_callback(_told)
+            await upstream.start()
+            ending.push_async_callback(upstream.close)
+            await ending.enter_async_context(going(settings, choices, gate))
             yield
 
-    return gateway_app(gate, ready, lifespan)
+    return gateway_app(gate, lambda: gate.not_ready, lifespan)
 
 
-async def _report(gate: Gate, leases: Mapping[str, Leased], admissions: AdmissionPublisher, name: str) -> None:
+@asynccontextmanager
+async def going(settings: Settings, choices: Choices, parts: Parts) -> AsyncIterator[None]:
+    """While this is open the parts follow Kafka and tell it what they did.
+
+    Raises:
+        Unavailable: Kafka does not answer at the start.
+    """
+    async with AsyncExitStack() as ending:
+        ending.push_async_callback(asyncio.to_thread, parts.metered.close)
+        await parts.keys.start()
+        ending.push_async_callback(parts.keys.close)
+        admissions = AdmissionPublisher(settings, source=choices.name, max_wait=timedelta(0))
+        ending.push_async_callback(asyncio.to_thread, _close, admissions)
+        leases = [
+            Leased(settings, desk, choices.name, fail_safe=choices.fail_safe, lease_ms=choices.lease_ms, now_ms=parts.now_ms)
+            for desk in parts.desks.values()
+        ]
+        for lease in leases:
+            ending.push_async_callback(lease.leave)
+        reports = asyncio.create_task(_report(parts, dict(zip(parts.desks, leases, strict=True)), admissions, choices.name))
+        following = [asyncio.create_task(lease.follow()) for lease in leases]
+        ending.push_async_callback(_stop, reports, *following)
+        for task in (reports, *following):
+            task.add_done_callback(_told)
+        yield
+
+
+async def _report(parts: Parts, leases: Mapping[str, Leased], admissions: AdmissionPublisher, name: str) -> None:
     """Each second: what was wanted, to the engine; what was admitted and refused, one event for each tenant."""
-    life, reports, reported_ms = time.time_ns(), 0, gate.now_ms()
+    life, reports, reported_ms = time.time_ns(), 0, parts.now_ms()
     while True:
-        now = gate.now_ms()
-        for pool, desk in gate.desks.items():
+        now = parts.now_ms()
+        for pool, desk in parts.desks.items():
             tallies = desk.take_tallies()
             leases[pool].report(tallies)
             for tenant, tally in tallies.items():
@@ -135,7 +152,7 @@ async def _report(gate: Gate, leases: Mapping[str, Leased], admissions: Admissio
                     log.warning("what was admitted in a second is not told: %s", away)
         reported_ms = now
         await asyncio.sleep(REPORT_S)
-        gate.keys.check()
+        parts.keys.check()
 
 
 async def _stop(*tasks: asyncio.Task[None]) -> None:
