@@ -6,8 +6,6 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from gateway_world import CAPACITY, POOL, limits, served
+from deciding_world import Deciding, deciding
+from gateway_world import served
 
 pytest.importorskip("envoy.service.auth.v3", reason="the package xds-protos is not installed: make install")
 
@@ -29,53 +28,14 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa
 from envoy.service.auth.v3 import attribute_context_pb2, external_auth_pb2, external_auth_pb2_grpc
 from google.protobuf.json_format import ParseDict
 
-from processors.admission import KNOTS
-from processors.waiting import Rules as WaitingRules
-from streams.api_keys import new_key
 from streams.gateway import litellm_callback
-from streams.gateway.arriving import Rules
-from streams.gateway.beside import Beside
 from streams.gateway.beside_http import beside_app
-from streams.gateway.counting import estimated
 from streams.gateway.ext_authz import authorization_server
-from streams.gateway.running import Choices, parts_of
-from streams.gateway.write_ahead import Ended, Position
-from streams.limits import PoolLimits
-from streams.settings import Settings
 
 EXAMPLES = Path(__file__).parents[2] / "infra/examples"
 CHAT = "/v1/chat/completions"
 BODY = {"model": "llama", "messages": [{"role": "user", "content": "hello there"}], "max_tokens": 50}
 USAGE = b'{"usage": {"prompt_tokens": 9, "completion_tokens": 4}}'
-
-
-class Deciding:
-    """What decides, its tenants' keys, and what it wrote down."""
-
-    def __init__(self, beside: Beside) -> None:
-        self.beside = beside
-        self.desk = beside.parts.desks[POOL]
-        self.key = new_key("ann")
-        beside.parts.keys.known[self.key.key.id] = self.key.key
-
-    def ended(self) -> list[Ended]:
-        files = self.beside.parts.metered._files
-        assert files.running == self.desk.in_flight == self.beside.open == 0
-        return files.read(Position(0, 0), 10**6)[0]
-
-
-@contextmanager
-def deciding(directory: Path, slots: int = 2, longest_s: float = 600.0) -> Iterator[Deciding]:
-    """Kafka is away, so what is measured stays in the files."""
-    rules, waiting = Rules(pool=POOL, default_output=50, most_body_bytes=4096), WaitingRules(length=0)
-    choices = Choices("beside", rules, waiting, estimated, 10_000, directory / "wal")
-    beside = Beside(parts_of(Settings(home=directory, kafka="127.0.0.1:1"), choices), longest_s)
-    made = Deciding(beside)
-    made.desk.limit(PoolLimits(CAPACITY, 16, KNOTS, {"ann": limits(slots=slots)}))
-    try:
-        yield made
-    finally:
-        beside.parts.metered.close(patience_s=0)
 
 
 def checked(headers: dict[str, str], body: bytes, path: str = CHAT) -> Any:
