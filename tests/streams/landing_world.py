@@ -50,7 +50,7 @@ def read(collected: Collected, partition: int, records: Sequence[Record]) -> Non
             columns = [[1, 2]] * 4
             values = ("p", *record.fact, "usage", 0, 1, 0, ["t1", "t2"], *columns)
         else:
-            values = (NOW, "s", f"id{partition}-{record.offset % 50}", "t", "p", record.offset, 0, 0, "", "")
+            values = (NOW, "s", f"id{partition}-{record.offset % 50}", "t", "p", record.offset, 0, 0, "", "", "")
         collected.add(record.table, Landable(partition, record.offset, values, record.fact), 1)
 
 
