@@ -39,13 +39,13 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install
 	@$(BIN)/bourse demo $(if $(TRACE),--trace "$(TRACE)") $(if $(SPEED),--speed $(SPEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-# Three at a time: one runs whole systems, one what needs brokers and stores; the third yields to both, with what needs neither.
+# Two at a time: one runs what needs brokers and stores, the other whole systems, then both what needs only a processor.
 test: check
-	$(BIN)/python -m pytest -n 3 $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 # Apart from `make test`: it makes pure tests take 1.7 times as long (Python 3.11 has no sys.monitoring to count lines with).
 coverage: install
-	$(BIN)/python -m pytest -n 3 --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

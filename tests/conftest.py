@@ -38,59 +38,23 @@ WITHOUT_STORES = {
 
 PURE = {f"tests/{folder}/test_{name}.py" for folder, names in WITHOUT_STORES.items() for name in names.split()}
 
-LONGEST = [
-    f"tests/{name}.py"
-    for name in (
-        "conformance/test_tracebook",
-        "processors/test_engine_properties",
-        "processors/test_forecast",
-        "processors/orderbook/test_compiled_book",
-        "processors/test_snapshot",
-        "conformance/test_equity_flow",
-        "processors/test_token_pool_simulation",
-        "processors/test_allocation",
-        "processors/market/test_market_properties",
-        "processors/test_sla",
-        "processors/test_limits",
-        "processors/test_admission_properties",
-    )
-]
-"""The files that need no store and take 10 to 45 s of CPU: they go first, so that all processes end together."""
-
-YIELDS = 5
-"""By how much a process is nicer from when it has tests that need no store: these take what time those leave that wait for stores.
-
-Where those leave none, a process that is nicer by 5 still gets a tenth of two cores beside five others: the longest of its tests,
-30 s of CPU, ends within its 300 s.
-"""
-
-
-def _scope(nodeid: str) -> str:
-    path = nodeid.partition("::")[0]
-    return path if path in PURE else ON_STORES.get(path.split("/")[1], path)
-
 
 class OneSystemAtATime(LoadScopeScheduling):
-    """Under `pytest -n 3` one process has all tests of whole systems, so that there are never two, and one those of stores.
+    """Under `pytest -n 2` one process has all tests of whole systems, so that there are never two, and one those of stores.
 
-    The third has the rest; whoever is done helps it.
+    Those come first, and are each other's only company: tests that take all of a processor beside them made their waits too long.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return _scope(nodeid)
+        path = nodeid.partition("::")[0]
+        return path if path in PURE else ON_STORES.get(path.split("/")[1], path)
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        for scope in ("systems", "stores", *LONGEST):
+        for scope in ("systems", "stores"):
             if scope in self.workqueue:
                 self.workqueue.move_to_end(scope, last=False)
                 break
         super()._assign_work_unit(node)
-
-
-def pytest_runtest_logstart(nodeid: str) -> None:
-    """Tests on stores wait with deadlines; what has none lets them go first."""
-    if "PYTEST_XDIST_WORKER" in os.environ and _scope(nodeid) not in ON_STORES.values() and os.nice(0) < YIELDS:
-        os.nice(YIELDS - os.nice(0))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
