@@ -45,6 +45,10 @@ def main() -> None:
             port=arguments.port,
             log_level="warning",
             access_log=False,
+            # What is sent stands in a buffer that is used again: asyncio's transports copy what they can't write at once, uvloop's
+            # (which uvicorn would choose by itself) keep a view of it, and clients would get bytes of a later answer.
+            loop="asyncio",
+            http="h11",
             timeout_keep_alive=300,
             timeout_graceful_shutdown=5,
         )

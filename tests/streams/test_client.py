@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from offsets import end_of
 
 from infra.embedded import EmbeddedBroker
 from schemas.published import PoolCommand, ProfileCommand, UsageEvent
@@ -74,9 +75,7 @@ def everything(bootstrap: str, topic: str) -> list[Message]:
     """All records of a topic, up to where it ends now."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False})
     try:
-        ends = {}
-        for partition in range(PARTITIONS):
-            _, ends[partition] = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+        ends = {partition: end_of(consumer, topic, partition) for partition in range(PARTITIONS)}
         consumer.assign([TopicPartition(topic, partition, 0) for partition in ends])
         found: list[Message] = []
         deadline = time.monotonic() + 60

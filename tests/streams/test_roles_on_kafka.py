@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from offsets import end_of
 
 from schemas.dead_letters import DeadLetter
 from schemas.journal import ClockTick, MeterMark, UsageSums
@@ -110,7 +111,7 @@ class Bourse:
         try:
             name = self.settings.topic(topic)
             for partition in range(1 if topic == "clock" else PARTITIONS):
-                _, end = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=30)
+                end = end_of(consumer, name, partition)
                 consumer.assign([TopicPartition(name, partition, 0)])
                 while end and (not found or found[-1].partition() != partition or (found[-1].offset() or 0) < end - 1):
                     message = consumer.poll(30)

@@ -69,7 +69,7 @@ class Topic:
         pool, tenant, model = (f"{kind}{self.random.randrange(3)}" for kind in ("pool", "tenant", "model"))
         tokens = self.random.randrange(1, 2**53)
         moment = self.now - age_ms - self.random.randrange(7_200_000)
-        return (moment, "s", uuid.UUID(int=self.random.getrandbits(128)).hex, tenant, pool, tokens, 5, tokens // 2, model, "")
+        return (moment, "s", uuid.UUID(int=self.random.getrandbits(128)).hex, tenant, pool, tokens, 5, tokens // 2, model, "", "")
 
     def publish(self, *events):
         """At the log's end. Offsets of the records."""
@@ -97,7 +97,7 @@ def counted(topic, length_ms):
     for event in topic.events:
         first.setdefault(event[1:4], event)
     sums = {}
-    for moment, _, _, tenant, pool, tokens, output, cached, model, _ in first.values():
+    for moment, _, _, tenant, pool, tokens, output, cached, model, *_ in first.values():
         found = sums.setdefault((pool, moment // length_ms * length_ms, tenant, model), [0, 0, 0, 0])
         for at, amount in enumerate((1, tokens, output, cached)):
             found[at] += amount
