@@ -105,7 +105,7 @@ BAD: list[tuple[TopicKind, Any, Problem, str]] = [
     ("orders", KEYS, INVALID, "type: 'key' is none that orders holds"),
     ("orders", {**ORDER, "type": "turned_away"}, INVALID, "type: 'turned_away' is none that orders holds"),
     ("orders", encode(DepositCommand(**WHO, amount=5)), UNKNOWN_SCHEMA, "is of 'deposit', which orders does not hold"),
-    ("profiles", ORDER, INVALID, "type: 'order' is none that profiles holds (pool, profile, deposit, key, call, "),
+    ("profiles", ORDER, INVALID, "type: 'order' is none that profiles holds (pool, profile, replicas, deposit, key, call, "),
     ("profiles", encode(OrderCommand(**ORDER)), UNKNOWN_SCHEMA, "is of 'order', which profiles does not hold"),
     ("orders", ORDER | {"qty": 1.5}, INVALID, "qty: 1.5 is not an integer"),
     ("orders", ORDER | {"qty": 5.0}, INVALID, "qty: 5.0 is not an integer"),
