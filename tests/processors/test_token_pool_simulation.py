@@ -79,7 +79,7 @@ def test_what_is_kept_fits_the_capacity_and_gateways_take_it(seed):
 
 
 def test_the_worlds_are_rich():
-    facts = [fact for seed in range(20) for fact in simulated(seed).facts]
+    facts = [fact for seed in range(45) for fact in simulated(seed).facts]
     kinds = Counter(type(fact) for fact in facts)
     assert all(kinds[kind] > 50 for kind in (CapacityShared, Debts, Limits, TokenPoolSet))
     assert kinds[Shortfalls] >= 20
