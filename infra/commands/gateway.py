@@ -70,9 +70,9 @@ def gateway(
     """
     import uvicorn  # noqa: PLC0415  with all below: half a second that other commands need not wait
 
-    from streams.gateway.listening import Listening  # noqa: PLC0415
-    from streams.gateway.running import build  # noqa: PLC0415
-    from streams.gateway.upstream import Patience, Upstream  # noqa: PLC0415
+    from streams.gateway.listening import Listening  # noqa: PLC0415  as above
+    from streams.gateway.running import build  # noqa: PLC0415  as above
+    from streams.gateway.upstream import Patience, Upstream  # noqa: PLC0415  as above
 
     settings = Settings.load()
     if not upstream.startswith(("http://", "https://")):
@@ -137,10 +137,10 @@ def chosen(
         BadInput: an option can't be meant.
     """
     from processors.waiting import Rules as WaitingRules  # noqa: PLC0415  as above
-    from streams.gateway.arriving import Rules  # noqa: PLC0415
-    from streams.gateway.counting import by_tokenizer, estimated  # noqa: PLC0415
-    from streams.gateway.leased import FailSafe  # noqa: PLC0415
-    from streams.gateway.running import Choices  # noqa: PLC0415
+    from streams.gateway.arriving import Rules  # noqa: PLC0415  half a second, as above
+    from streams.gateway.counting import by_tokenizer, estimated  # noqa: PLC0415  half a second, as above
+    from streams.gateway.leased import FailSafe  # noqa: PLC0415  half a second, as above
+    from streams.gateway.running import Choices  # noqa: PLC0415  half a second, as above
 
     if not NAME.fullmatch(name):
         raise BadInput(f"--name: {name!r} is not 1 to 64 letters, digits, dots, dashes or underscores")

@@ -99,8 +99,8 @@ class Bourse(CustomLogger):  # type: ignore[misc]  # LiteLLM's class, where it i
         self,
         request_data: dict[str, Any],
         original_exception: Exception,  # noqa: ARG002  LiteLLM's signature
-        user_api_key_dict: Any,  # noqa: ARG002
-        traceback_str: str | None = None,  # noqa: ARG002
+        user_api_key_dict: Any,  # noqa: ARG002  LiteLLM's signature
+        traceback_str: str | None = None,  # noqa: ARG002  LiteLLM's signature
     ) -> None:
         """Settlement of what failed for good, and of what was refused (of which nothing is open)."""
         await self._settle(request_data.get("litellm_call_id"), "", "failed")

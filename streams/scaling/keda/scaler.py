@@ -32,7 +32,7 @@ class KedaScaler(ExternalScalerServicer):  # type: ignore[misc]  # generated wit
         """Whether any replica is asked for."""
         return messages.IsActiveResponse(result=(await self._scale(request, context)).wanted > 0)
 
-    async def StreamIsActive(self, request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: N802
+    async def StreamIsActive(self, request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: N802  the protocol's name
         """The same, then whenever it changes."""
         told = None
         async for scale in self._scales.courses(await self._pool(request, context)):
@@ -41,14 +41,14 @@ class KedaScaler(ExternalScalerServicer):  # type: ignore[misc]  # generated wit
                 told = active
                 yield messages.IsActiveResponse(result=active)
 
-    async def GetMetricSpec(self, request: Any, context: Context) -> Any:  # noqa: N802
+    async def GetMetricSpec(self, request: Any, context: Context) -> Any:  # noqa: N802  the protocol's name
         """One metric, of which each replica is worth one."""
         await self._pool(request, context)
         return messages.GetMetricSpecResponse(
             metricSpecs=[messages.MetricSpec(metricName=METRIC, targetSize=1, targetSizeFloat=1.0)]
         )
 
-    async def GetMetrics(self, request: Any, context: Context) -> Any:  # noqa: N802
+    async def GetMetrics(self, request: Any, context: Context) -> Any:  # noqa: N802  the protocol's name
         """As many as are asked for."""
         if request.metricName not in {"", METRIC}:
             await _abort(context, grpc.StatusCode.NOT_FOUND, f"metricName: {request.metricName!r}, but the metric is {METRIC!r}")
