@@ -15,7 +15,8 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from streams.errors import UserError
-from streams.settings import unknown_environment
+from streams.settings import Settings
+from streams.settings_file import unknown_environment
 
 # name -> module:function. Imported when it is called (or for `--help`), so that `bourse status` doesn't wait for Dash.
 COMMANDS = {
@@ -94,7 +95,7 @@ def _root() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code. What the user got wrong, or what is down, is one line and never a traceback."""
     console = Console(stderr=True)
-    for warning in unknown_environment():
+    for warning in unknown_environment(Settings.model_fields):
         console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     try:
         app(args=arguments, prog_name="bourse")

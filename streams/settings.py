@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -25,14 +23,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.upkeep import Upkeep
 from streams.errors import BadInput
+from streams.settings_file import DEFAULT_HOME, PREFIX, explain, read_config, variable
 
-PREFIX = "BOURSE_"
-CONFIG_NAME = "bourse.toml"
 Source = Literal["flag", "env", "toml", "default"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -66,7 +62,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
-    home: Path = Field(Path(".bourse"), description="directory of data, logs and state; one running system for each")
+    home: Path = Field(DEFAULT_HOME, description="directory of data, logs and state; one running system for each")
 
     kafka: str | None = Field(None, description="bootstrap servers (host:port,…) of an existing Kafka; none: embedded")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -171,7 +167,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then the environment, then `bourse.toml`."""
         flags = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
-        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=_read_config(flags.get("home")))
+        config = read_config(flags.get("home"), cls.model_fields)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=config)
 
     @field_validator("home", "jars", "key", "kafka_ssl_ca_location", "kafka_ssl_certificate_location", "kafka_ssl_key_location")
     @classmethod
@@ -207,10 +204,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _remember_sources(self) -> Self:
-        config = _read_config(self.home)
+        config = read_config(self.home, type(self).model_fields)
         environment = {name.upper() for name, value in os.environ.items() if value}
         for name in type(self).model_fields:
-            in_environment = (PREFIX + name).upper() in environment
+            in_environment = variable(name) in environment
             given = name in self.model_fields_set
             self._sources[name] = "default" if not given else "env" if in_environment else "toml" if name in config else "flag"
         return self
@@ -226,7 +223,7 @@ class Settings(BaseSettings):
         try:
             settings = cls.model_validate(given)
         except ValidationError as invalid:
-            raise BadInput(_explain(invalid, given)) from invalid
+            raise BadInput(explain(invalid, given)) from invalid
         for name in given:
             settings._sources[name] = "flag"  # noqa: SLF001  its own class
         return settings
@@ -238,7 +235,7 @@ class Settings(BaseSettings):
     def as_environment(self) -> dict[str, str]:
         """`BOURSE_…` for a child process, so that it sees exactly these settings wherever it starts."""
         chosen = {name for name in type(self).model_fields if self._sources[name] != "default"} | {"home"}
-        return {PREFIX + name.upper(): text for name in sorted(chosen) if (text := self._text(name)) is not None}
+        return {variable(name): text for name in sorted(chosen) if (text := self._text(name)) is not None}
 
     def shown(self, name: str) -> str | None:
         """A field's value for people: secrets and passwords inside URLs are masked."""
@@ -361,65 +358,3 @@ class Settings(BaseSettings):
     def topic(self, name: str) -> str:
         """The full name of a topic of the interface: `topic("usage")` is `bourse.usage` by default."""
         return self.topic_prefix + name
-
-
-def config_path(home: object = None) -> Path | None:
-    """The `bourse.toml` in use: of the working directory, else of the home directory; None if there is none."""
-    default_home = Settings.model_fields["home"].default
-    directory = home or os.environ.get(PREFIX + "HOME") or default_home
-    candidates = (Path(CONFIG_NAME), Path(str(directory)).expanduser() / CONFIG_NAME)
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _read_config(home: object) -> dict[str, Any]:
-    """The keys of `bourse.toml`.
-
-    Raises:
-        BadInput: it is not TOML, or has a key that is no setting.
-    """
-    path = config_path(home)
-    if path is None:
-        return {}
-    try:
-        keys = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as unreadable:
-        message = f"{path}: {unreadable}"
-        raise BadInput(message) from unreadable
-    for key in keys:
-        if key not in Settings.model_fields:
-            message = f"{path}: unknown setting {key!r}{_meant(key, list(Settings.model_fields))}"
-            raise BadInput(message)
-    return keys
-
-
-def unknown_environment() -> list[str]:
-    """One warning for each `BOURSE_…` variable that is no setting: a typo would otherwise change nothing, silently."""
-    known = [(PREFIX + name).upper() for name in Settings.model_fields]
-    return [
-        f"{name} is no setting and changes nothing{_meant(name, known)}"
-        for name in sorted(os.environ)
-        if name.startswith(PREFIX) and name not in known
-    ]
-
-
-def _meant(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _explain(invalid: ValidationError, flags: dict[str, object]) -> str:
-    return "\n".join(_explain_one(error, flags) for error in invalid.errors())
-
-
-def _explain_one(error: ErrorDetails, flags: dict[str, object]) -> str:
-    name = str(error["loc"][0]) if error["loc"] else "settings"
-    variable = (PREFIX + name).upper()
-    if name in flags:
-        where = "a flag"
-    elif variable in os.environ:
-        where = f"the environment, {variable}"
-    else:
-        where = str(config_path(flags.get("home")))
-    value = "********" if "password" in name else repr(error.get("input"))
-    reason = error["msg"].removeprefix("Value error, ")
-    return f"setting {name} = {value} (from {where}): {reason}"

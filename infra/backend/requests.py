@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -62,7 +63,7 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class Asked(BaseModel):
+class Asked(BaseModel, ABC):
     """What all requests have."""
 
     model_config = ConfigDict(strict=True)
@@ -82,9 +83,9 @@ class Asked(BaseModel):
         wished = self.simulate.input_tokens
         return given if wished is None else [Prompt(wished, one.checksum) for one in given]
 
+    @abstractmethod
     def given(self) -> list[Prompt]:
         """Its inputs, by the rule."""
-        raise NotImplementedError
 
 
 class Generating(Asked):
@@ -108,9 +109,9 @@ class Generating(Asked):
         return True
 
     @property
+    @abstractmethod
     def most(self) -> tuple[str, int | None]:
         """The field that limits the output tokens, and its value; None: as many as the context holds."""
-        raise NotImplementedError
 
 
 class Choosing(Generating):

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from streams.settings import PREFIX, Settings
+from streams.settings import Settings
+from streams.settings_file import variable
 
 
 def config(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
@@ -21,7 +22,7 @@ def config(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
             name: {
                 "value": settings.shown(name),
                 "source": settings.source_of(name),
-                "env": PREFIX + name.upper(),
+                "env": variable(name),
                 "description": field.description,
             }
             for name, field in fields.items()

@@ -24,20 +24,19 @@ million requests in flight 350 MiB with their ids (tests/benchmarks/bench_admiss
 
 from collections.abc import Mapping
 
-from processors.admission import retry
+from processors.admission import refusals
 from processors.admission.allowance import Allowance, allowance
 from processors.admission.limits import NO_LIMITS, Totals, changes, refused_capacity, refused_quota, refused_totals
 from processors.admission.recent import Recent
 from processors.admission.scaling import KNOTS, MILLION, Knots, check, scale
-from processors.admission.space import Share, Space
+from processors.admission.space import Space
 from processors.admission.tenant import NANO, PER_MS, Tenant
 from processors.admission.throughput import Throughput
-from processors.admission.values import Admitted, Counts, Mistake, Refused, Rejected, Settled, Used, Whose
+from processors.admission.values import Admitted, Counts, Mistake, Refused, Rejected, Settled, Used
 from processors.entitlement import Capacity, Dimension, TenantLimits
 from schemas.published import Tier
 
-THROUGHPUT, KV, CONCURRENCY = Dimension
-OWN, POOL = Whose
+_, KV, CONCURRENCY = Dimension
 _ADMITTED = Admitted()
 
 Request = tuple[str, int, int, int, int, int, bool]
@@ -112,6 +111,7 @@ class Admission:
         spare = owner.nominal_depth - owner.nominal_used
         within = need <= spare and held.used + blocks <= held.nominal and running.used < running.nominal
         if not within and owner.limited and (refused := self._beyond_own_limit(owner, tokens, need - spare, blocks)):
+            owner.refused += tokens
             return refused
 
         # 2. and 3. What it needs beyond what is kept for its tenant must be idle, but for a right.
@@ -125,6 +125,7 @@ class Admission:
             right, recalls = (within and owner.right, owner.recalls) if lowered is None else (False, False)
             answer = self._make_room(owner, tokens, more_kv - kv.idle, more_slots - slots.idle, right=right, recalls=recalls)
             if isinstance(answer, Refused):
+                owner.refused += tokens
                 return answer
             admitted = answer
 
@@ -307,11 +308,11 @@ class Admission:
     def _beyond_own_limit(self, owner: Tenant, tokens: int, beyond: int, blocks: int) -> Refused | None:
         """Refused if in some dimension it is more than the tenant may borrow; `beyond` its right, nanotokens."""
         if beyond > 0 and owner.borrow_rate is not None and owner.borrowed + beyond > self._borrowable(owner):
-            return self._refused_by_own_throughput(owner, tokens)
+            return refusals.by_own_throughput(owner, tokens, self._borrowable(owner), self._scale, self._knots)
         for dimension, space, share, need in (KV, self._kv, owner.kv, blocks), (CONCURRENCY, self._slots, owner.slots, 1):
             use = share.used + need
-            if use > share.nominal and share.borrowing is not None and use > space.limit(share, self._knots):
-                return self._refused_by_own_space(owner, tokens, dimension, space.limit(share, self._knots))
+            if use > share.nominal and share.borrowing is not None and use > (limit := space.limit(share, self._knots)):
+                return refusals.by_own_space(dimension, share, need, limit, knots=self._knots, recent=self._recent)
         return None
 
     def _borrowable(self, owner: Tenant) -> int:
@@ -376,36 +377,13 @@ class Admission:
             self._kv.stoppable -= blocks
             self._slots.stoppable -= 1
 
-    def _refused_by_own_throughput(self, owner: Tenant, tokens: int) -> Refused:
-        need, limit = tokens * NANO, self._borrowable(owner)
-        never = need > owner.nominal_depth + owner.borrow_depth * self._knots[0][1] // MILLION
-        wait = None if never else retry.own_throughput(owner, need, limit, (owner.borrow_rate or 0) * self._scale)
-        used = -(-(owner.nominal_used + owner.borrowed) // NANO)
-        owner.refused += tokens
-        return Refused(THROUGHPUT, OWN, (owner.nominal_depth + limit) // NANO, used, tokens, wait, never)
-
-    def _refused_by_own_space(self, owner: Tenant, tokens: int, dimension: Dimension, limit: int) -> Refused:
-        share, need = (owner.kv, -(-tokens // self._block)) if dimension is KV else (owner.slots, 1)
-        never = need > share.nominal + (share.borrowing or 0) * self._knots[0][1] // MILLION
-        wait = None if never else self._recent.until_free(share.used + need - limit, share.used)
-        owner.refused += tokens
-        return Refused(dimension, OWN, limit, share.used, need, wait, never)
-
     def _refused_by_pool(self, owner: Tenant, tokens: int, missing_kv: int, missing_slots: int) -> Refused:
-        owner.refused += tokens
-        pool, need = self._tokens, tokens * NANO
-        left, most = pool.open_to(owner), owner.kept_depth + pool.depth
-        if need > left:
-            never = need > most
-            wait = None if never else retry.pool_throughput(pool, owner, need)
-            return Refused(THROUGHPUT, POOL, most // NANO, -((left - most) // NANO), tokens, wait, never)
-        if missing_kv > 0:
-            return self._refused_by_space(KV, self._kv, owner.kv, -(-tokens // self._block), missing_kv)
-        return self._refused_by_space(CONCURRENCY, self._slots, owner.slots, 1, missing_slots)
-
-    def _refused_by_space(self, dimension: Dimension, space: Space, share: Share, need: int, missing: int) -> Refused:
-        never = need > space.capacity
+        """By the first dimension in which it does not fit."""
+        if tokens * NANO > self._tokens.open_to(owner):
+            return refusals.by_pool_throughput(self._tokens, owner, tokens)
         in_flight = len(self._requests)
-        used = self._recent.blocks_of(in_flight) if dimension is KV else in_flight
-        wait = None if never else self._recent.until_free(missing, used)
-        return Refused(dimension, POOL, space.capacity, space.capacity - space.idle - share.left, need, wait, never)
+        if missing_kv > 0:
+            wait = self._recent.until_free(missing_kv, self._recent.blocks_of(in_flight))
+            return refusals.by_pool_space(KV, self._kv, owner.kv, -(-tokens // self._block), wait)
+        wait = self._recent.until_free(missing_slots, in_flight)
+        return refusals.by_pool_space(CONCURRENCY, self._slots, owner.slots, 1, wait)

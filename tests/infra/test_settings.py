@@ -12,7 +12,8 @@ import pytest
 
 from schemas.upkeep import Upkeep
 from streams.errors import BadInput
-from streams.settings import Settings, unknown_environment
+from streams.settings import Settings
+from streams.settings_file import unknown_environment
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +115,8 @@ def test_a_file_that_is_no_toml_is_an_error() -> None:
 
 def test_an_unknown_variable_is_a_warning_with_a_close_match(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOURSE_TOPIC_PREFX", "x.")
-    assert unknown_environment() == ["BOURSE_TOPIC_PREFX is no setting and changes nothing (did you mean BOURSE_TOPIC_PREFIX?)"]
+    warnings = unknown_environment(Settings.model_fields)
+    assert warnings == ["BOURSE_TOPIC_PREFX is no setting and changes nothing (did you mean BOURSE_TOPIC_PREFIX?)"]
 
 
 def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
