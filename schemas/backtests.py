@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from schemas.columns import TokenColumn
 from schemas.model import Event, Landing, Table
 from schemas.units import (
     Money,
@@ -34,7 +35,6 @@ Worth = Annotated[TokenSum, Unit("tokens, each times its tenant's elasticity"), 
 
 Periods = Annotated[list[Period], PerRow()]
 Times = Annotated[list[Time], PerRow()]
-TokenColumn = Annotated[list[TokenSum], PerRow()]
 PriceColumn = Annotated[list[Price], PerRow()]
 EarnedColumn = Annotated[list[Earned], PerRow()]
 PartColumn = Annotated[list[Part6], PerRow()]

@@ -6,6 +6,15 @@ Facts about many tenants are columns, split into chunks of at most CHUNK_ROWS te
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
+from schemas.columns import (
+    MillionthsColumn,
+    MoneyColumn,
+    MoneyOrNoneColumn,
+    NumberColumn,
+    NumberOrNoneColumn,
+    PerTenant,
+    TokenColumn,
+)
 from schemas.fact import Fact, fact_table
 from schemas.forecasting import BidOn, BidOnName
 from schemas.lease_facts import LEASE_FACTS
@@ -22,7 +31,6 @@ from schemas.units import (
     Decimal6,
     EventId,
     Label,
-    Millionths,
     Millis,
     Money,
     Name,
@@ -41,14 +49,6 @@ from schemas.units import (
     TokenSum,
     Unit,
 )
-
-PerTenant = Annotated[list[TenantId], PerRow()]
-TokenColumn = Annotated[list[TokenSum], PerRow()]
-MoneyColumn = Annotated[list[Money], PerRow()]
-MoneyOrNoneColumn = Annotated[list[Money | None], PerRow()]
-MillionthsColumn = Annotated[list[Millionths], PerRow()]
-NumberColumn = Annotated[list[Number], PerRow()]
-NumberOrNoneColumn = Annotated[list[Number | None], PerRow()]
 
 
 class Reason(StrEnum):
@@ -251,13 +251,19 @@ class PeriodOpened(Fact):
     tenants: Number
 
 
-class AllocationsOpened(Fact):
-    """What tenants may use in the period that begins, with what decided it. A row's bid, rank and room explain it."""
-
-    KIND: ClassVar[str] = "allocations_opened"
-    VERSION: ClassVar[int] = 2
-
+class _OfPeriod(Fact):
     period: Period
+
+
+class _OfClosedPeriod(_OfPeriod):
+    period_start: Time
+    policy: PolicyName
+    price: Price
+
+
+class _Outcomes(Fact):
+    """What tenants got, and from what. Of several bases a fact has the fields of the last one first."""
+
     tenant: PerTenant
     base: TokenColumn
     elasticity: MillionthsColumn
@@ -274,6 +280,13 @@ class AllocationsOpened(Fact):
     """base + surplus + bought - sold."""
     charge: MoneyColumn
     shortfall: TokenColumn
+
+
+class AllocationsOpened(_Outcomes, _OfPeriod):
+    """What tenants may use in the period that begins, with what decided it. A row's bid, rank and room explain it."""
+
+    KIND: ClassVar[str] = "allocations_opened"
+    VERSION: ClassVar[int] = 2
 
 
 class Postings(Fact):
@@ -305,7 +318,7 @@ class Postings(Fact):
     amount: Annotated[list[Annotated[Count, Unit("nanocredits, or tokens"), Store("Int64", "T64, ZSTD(1)")]], PerRow()]
 
 
-class AllocationsClosed(Fact):
+class AllocationsClosed(_Outcomes, _OfClosedPeriod):
     """Tenants' outcome of a closed period: everything an auditor needs to compute the row again."""
 
     KIND: ClassVar[str] = "allocations_closed"
@@ -314,26 +327,6 @@ class AllocationsClosed(Fact):
         "allocations", "one tenant's outcome of one period, auditable from the row", "pool", "period", "tenant"
     )
 
-    period: Period
-    period_start: Time
-    policy: PolicyName
-    price: Price
-    tenant: PerTenant
-    base: TokenColumn
-    elasticity: MillionthsColumn
-    weight: MillionthsColumn
-    demand: TokenColumn
-    budget_left: MoneyOrNoneColumn
-    bid: TokenColumn
-    rank: NumberOrNoneColumn
-    surplus: TokenColumn
-    bought: TokenColumn
-    """In the market."""
-    sold: TokenColumn
-    allocated: TokenColumn
-    """base + surplus + bought - sold."""
-    charge: MoneyColumn
-    shortfall: TokenColumn
     used: TokenColumn
     requests: NumberColumn
 

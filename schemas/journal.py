@@ -1,15 +1,12 @@
 """What the journal holds: every input that can change a decision (DESIGN.md, law 1). Commands are those of schemas.published."""
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
+from schemas.columns import NumberColumn, PerTenant, TokenColumn
 from schemas.market import TurnedAway
 from schemas.model import Event
 from schemas.published import PoolCommand, ProfileCommand
-from schemas.units import Label, Millis, Number, Partition, PerRow, PoolId, TenantId, Tick, TokenSum
-
-PerTenant = Annotated[list[TenantId], PerRow()]
-SumColumn = Annotated[list[TokenSum], PerRow()]
-CountColumn = Annotated[list[Number], PerRow()]
+from schemas.units import Label, Millis, Number, Partition, PoolId, Tick
 
 
 class ClockTick(Event):
@@ -49,10 +46,10 @@ class UsageSums(Event):
     tick: Tick
     chunk: Number
     tenant: PerTenant
-    requests: CountColumn
-    input_tokens: SumColumn
-    cached_input_tokens: SumColumn
-    output_tokens: SumColumn
+    requests: NumberColumn
+    input_tokens: TokenColumn
+    cached_input_tokens: TokenColumn
+    output_tokens: TokenColumn
 
 
 class LatencySums(Event):
@@ -86,13 +83,13 @@ class AdmissionSums(Event):
     tick: Tick
     chunk: Number
     tenant: PerTenant
-    admitted: CountColumn
-    refused: CountColumn
-    refused_tokens: SumColumn
-    refused_kv_blocks: CountColumn
-    peak_kv_blocks: CountColumn
+    admitted: NumberColumn
+    refused: NumberColumn
+    refused_tokens: TokenColumn
+    refused_kv_blocks: NumberColumn
+    peak_kv_blocks: NumberColumn
     """Of each gateway the most at once, summed over gateways; likewise the next."""
-    peak_concurrency: CountColumn
+    peak_concurrency: NumberColumn
 
 
 JOURNALLED: tuple[type[Event], ...] = (

@@ -3,24 +3,12 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
+from schemas.columns import Blocks, BlocksColumn, PerTenant, Rate, Requests, RequestsColumn, TokenColumn
 from schemas.fact import Fact, fact_table
 from schemas.gateways import GatewayId, Incarnation, LeaseMs
 from schemas.model import Table
-from schemas.sharing_facts import (
-    Blocks,
-    BlocksColumn,
-    BlocksOrNoneColumn,
-    PerTenant,
-    Rate,
-    RateColumn,
-    RateOrNoneColumn,
-    Requests,
-    RequestsColumn,
-    RequestsOrNoneColumn,
-    TierColumn,
-    TokenColumn,
-)
-from schemas.units import Millis, Number, Period, Store, Text, Tick, Time, Unit
+from schemas.sharing_facts import AtTick, Quotas
+from schemas.units import Millis, Number, Store, Text, Tick, Time, Unit
 
 
 class LeaseEnd(StrEnum):
@@ -98,7 +86,7 @@ class GatewayRefused(Fact):
     detail: Text
 
 
-class CapacityLeased(Fact):
+class CapacityLeased(AtTick):
     """A gateway's new lease: the part of the pool's capacity that is its own. LeasesGranted that changed with it follow."""
 
     KIND: ClassVar[str] = "capacity_leased"
@@ -106,10 +94,8 @@ class CapacityLeased(Fact):
         "leased_capacity", "a gateway's part of a pool's capacity from one tick on", "pool", "period", "gateway", "tick"
     )
 
-    at: Time
     tick: Tick
     """It is the lease's number, too."""
-    period: Period
     gateway: GatewayId
     incarnation: Incarnation
     throughput: Rate
@@ -119,7 +105,11 @@ class CapacityLeased(Fact):
     """Whose parts change."""
 
 
-class LeasesGranted(Fact):
+class _OfGateway(AtTick):
+    gateway: GatewayId
+
+
+class LeasesGranted(Quotas, _OfGateway):
     """A gateway's parts of tenants' limits that change with its new lease; a null borrowing limit is none."""
 
     KIND: ClassVar[str] = "leases_granted"
@@ -127,22 +117,8 @@ class LeasesGranted(Fact):
         "leases", "a gateway's part of a tenant's limits from one tick on", "pool", "period", "tenant", "gateway", "tick"
     )
 
-    at: Time
     tick: Tick
     """The lease's number."""
-    period: Period
-    gateway: GatewayId
-    tenant: PerTenant
-    tier: TierColumn
-    throughput_nominal: RateColumn
-    throughput_borrowing: RateOrNoneColumn
-    throughput_kept: RateColumn
-    kv_nominal: BlocksColumn
-    kv_borrowing: BlocksOrNoneColumn
-    kv_kept: BlocksColumn
-    concurrency_nominal: RequestsColumn
-    concurrency_borrowing: RequestsOrNoneColumn
-    concurrency_kept: RequestsColumn
 
 
 class LeaseExpired(Fact):

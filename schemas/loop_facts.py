@@ -2,6 +2,7 @@
 
 from typing import Annotated, ClassVar
 
+from schemas.columns import NumberColumn, PerTenant, TokenColumn
 from schemas.fact import Fact, fact_table
 from schemas.loops import (
     BaseChangeName,
@@ -33,9 +34,6 @@ from schemas.units import (
     Unit,
 )
 
-PerTenant = Annotated[list[TenantId], PerRow()]
-TokenColumn = Annotated[list[TokenSum], PerRow()]
-NumberColumn = Annotated[list[Number], PerRow()]
 MillisColumn = Annotated[list[Millis], PerRow()]
 MillisOrNoneColumn = Annotated[list[Annotated[Number, Unit("milliseconds")] | None], PerRow()]
 PeriodsColumn = Annotated[list[Annotated[Number, Unit("periods")]], PerRow()]

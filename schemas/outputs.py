@@ -6,12 +6,12 @@ partition changes its owner, an older value can follow a newer one: a reader kee
 
 from typing import Annotated, ClassVar
 
+from schemas.columns import Blocks, Rate, Requests
 from schemas.entitlements import Replicas
 from schemas.gateways import GatewayId, Incarnation, LeaseMs
 from schemas.model import Event
 from schemas.published import TierName
 from schemas.scaling import ScalingReasonName
-from schemas.sharing_facts import Blocks, Rate, Requests
 from schemas.units import Label, Millionths, Number, Offset, Period, PoolId, Seconds, TenantId, Time, TokenSum, Unit
 
 Prices = list[Annotated[int, Unit("nanocredits per token")]]

@@ -2,12 +2,12 @@
 
 from typing import Annotated, ClassVar
 
+from schemas.columns import Blocks, Rate, Requests
 from schemas.entitlements import Replicas
 from schemas.fact import Fact, fact_table
 from schemas.forecasting import PlannedForName
 from schemas.model import Table
 from schemas.scaling import ReplicaStep, ScalingReasonName, Wait
-from schemas.sharing_facts import Blocks, Rate, Requests
 from schemas.units import Decimal6, EventId, Number, Period, Store, Tick, Time, Unit
 
 ReplicaCount = Annotated[Number, Unit("replicas"), Store("Int64", "T64, ZSTD(1)")]

@@ -2,10 +2,23 @@
 
 from typing import Annotated, ClassVar
 
+from schemas.columns import (
+    Blocks,
+    BlocksColumn,
+    BlocksOrNoneColumn,
+    PerTenant,
+    Rate,
+    RateColumn,
+    RateOrNoneColumn,
+    Requests,
+    RequestsColumn,
+    RequestsOrNoneColumn,
+    TierColumn,
+    TokenColumn,
+)
 from schemas.entitlements import BlockTokens, DebtBound, HalfLife, ReplicaConcurrency, ReplicaKvBlocks, Replicas, ReplicaTokensPerS
 from schemas.fact import Fact, fact_table
 from schemas.model import Table
-from schemas.published import TierName
 from schemas.units import (
     Decimal6,
     EventId,
@@ -24,22 +37,31 @@ from schemas.units import (
     Unit,
 )
 
-PerTenant = Annotated[list[TenantId], PerRow()]
-TokenColumn = Annotated[list[TokenSum], PerRow()]
-NumberColumn = Annotated[list[Number], PerRow()]
-TierColumn = Annotated[list[TierName], PerRow()]
-
-Rate = Annotated[Number, Unit("tokens per second")]
-Blocks = Annotated[Number, Unit("KV-cache blocks")]
-Requests = Annotated[Number, Unit("requests in flight")]
-RateColumn = Annotated[list[Rate], PerRow()]
-RateOrNoneColumn = Annotated[list[Rate | None], PerRow()]
-BlocksColumn = Annotated[list[Blocks], PerRow()]
-BlocksOrNoneColumn = Annotated[list[Blocks | None], PerRow()]
-RequestsColumn = Annotated[list[Requests], PerRow()]
-RequestsOrNoneColumn = Annotated[list[Requests | None], PerRow()]
-
 Debt = Annotated[int, Unit("thousandths of a token"), Store("Int64", "T64, ZSTD(1)")]
+
+
+class AtTick(Fact):
+    """What holds from a tick on: when that was, and in which period."""
+
+    at: Time
+    tick: Tick
+    period: Period
+
+
+class Quotas(Fact):
+    """Tenants and what each may use. Of several bases a fact has the fields of the last one first."""
+
+    tenant: PerTenant
+    tier: TierColumn
+    throughput_nominal: RateColumn
+    throughput_borrowing: RateOrNoneColumn
+    throughput_kept: RateColumn
+    kv_nominal: BlocksColumn
+    kv_borrowing: BlocksOrNoneColumn
+    kv_kept: BlocksColumn
+    concurrency_nominal: RequestsColumn
+    concurrency_borrowing: RequestsOrNoneColumn
+    concurrency_kept: RequestsColumn
 
 
 class TokenPoolSet(Fact):
@@ -107,7 +129,7 @@ class AdmissionsCounted(Fact):
     wanted_concurrency: RequestsColumn
 
 
-class CapacityShared(Fact):
+class CapacityShared(AtTick):
     """A tick's sharing of a pool as a whole; Debts, Limits and Shortfalls that changed follow it.
 
     Of each dimension: the capacity, what of it dedicated and guaranteed tenants were promised (as far as it is there), how much of
@@ -117,9 +139,6 @@ class CapacityShared(Fact):
     KIND: ClassVar[str] = "capacity_shared"
     TABLE: ClassVar[Table | None] = fact_table("capacity", "how a pool's capacity was shared at one tick", "pool", "period", "tick")
 
-    at: Time
-    tick: Tick
-    period: Period
     metered_tick: Tick
     """The tick up to which usage is counted in this one."""
     elapsed_ms: Millis
@@ -141,15 +160,12 @@ class CapacityShared(Fact):
     concurrency_kept: Requests
 
 
-class Debts(Fact):
+class Debts(AtTick):
     """Tenants' debts that changed, and why: debt fades, grows by what was due, and falls by what was served."""
 
     KIND: ClassVar[str] = "debts"
     TABLE: ClassVar[Table | None] = fact_table("debts", "a tenant's debt from one tick on", "pool", "period", "tenant", "tick")
 
-    at: Time
-    tick: Tick
-    period: Period
     tenant: PerTenant
     debt: Annotated[list[Debt], PerRow()]
     """What the tenant is owed; below 0: what it owes."""
@@ -162,7 +178,7 @@ class Debts(Fact):
     """What its weight is multiplied by."""
 
 
-class Limits(Fact):
+class Limits(Quotas, AtTick):
     """Tenants' limits that changed, from this tick on; a null borrowing limit is none."""
 
     KIND: ClassVar[str] = "limits"
@@ -170,23 +186,8 @@ class Limits(Fact):
         "limits", "what a tenant may use from one tick on", "pool", "period", "tenant", "tick"
     )
 
-    at: Time
-    tick: Tick
-    period: Period
-    tenant: PerTenant
-    tier: TierColumn
-    throughput_nominal: RateColumn
-    throughput_borrowing: RateOrNoneColumn
-    throughput_kept: RateColumn
-    kv_nominal: BlocksColumn
-    kv_borrowing: BlocksOrNoneColumn
-    kv_kept: BlocksColumn
-    concurrency_nominal: RequestsColumn
-    concurrency_borrowing: RequestsOrNoneColumn
-    concurrency_kept: RequestsColumn
 
-
-class Shortfalls(Fact):
+class Shortfalls(AtTick):
     """Alarm: what capacity lacks for promises of dedicated and guaranteed tenants, where it changed; 0: the promise holds again.
 
     What a tenant then wants of its promise and does not get is debt.
@@ -197,9 +198,6 @@ class Shortfalls(Fact):
         "shortfalls", "what a promise lacks from one tick on", "pool", "period", "tenant", "tick"
     )
 
-    at: Time
-    tick: Tick
-    period: Period
     tenant: PerTenant
     tier: TierColumn
     dimension: Annotated[list[Label], PerRow()]

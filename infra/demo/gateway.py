@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from infra.demo.shared_pool import reserved_output
@@ -20,6 +20,7 @@ from infra.workloads import TPOT_MS, Request
 from processors.admission import Admission, Admitted, Mistake, Refused, Rejected
 from streams.client import AdmissionPublisher, LatencyPublisher, UsagePublisher
 from streams.errors import Unavailable
+from streams.gateway.desk import HALF_A_TICK, Tally
 from streams.limits import LimitsTail, PoolLimits
 from streams.settings import Settings
 
@@ -30,30 +31,9 @@ LIMITS_READY_S = 30.0
 
 SERVED, STOPPED, CANCELLED = "ok", "stopped", "cancelled"
 
-_HALF_A_TICK = (Mistake.KEPT_ABOVE_CAPACITY, Mistake.PROMISED_ABOVE_CAPACITY)
-"""Why limits are not taken of which a part is still under way: those in force go on until it is here."""
-
 
 class GatewayError(Exception):
     """Admission was called wrongly: a mistake of the gateway's."""
-
-
-@dataclass(slots=True)
-class _Tally:
-    """One tenant's requests since the last report."""
-
-    admitted: int = 0
-    stopped: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    refused_tokens: int = 0
-    refused_kv_blocks: int = 0
-    peak_kv_blocks: int = 0
-    peak_concurrency: int = 0
-
-    @property
-    def happened(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool(self.admitted or self.refused or self.stopped or self.peak_concurrency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +71,7 @@ class Gateway:
         self._admission: Admission | None = None
         self._block_tokens = 1
         self._running: dict[str, _Running] = {}
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: dict[str, Tally] = {}
         self._reported_ms = self._reports = 0
         self._opening_ms = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
         self._stopping = threading.Event()
@@ -189,7 +169,7 @@ class Gateway:
                 limits.capacity, kv_block_tokens=limits.kv_block_tokens, burst_ms=BURST_MS, knots=limits.knots
             )
         refused = self._admission.set_limits(self._now_ms(), limits.tenants, limits.capacity)
-        if refused is not None and refused.mistake not in _HALF_A_TICK:
+        if refused is not None and refused.mistake not in HALF_A_TICK:
             raise GatewayError(refused)
 
     async def _play(self, following: asyncio.Task[None]) -> None:
@@ -213,7 +193,7 @@ class Gateway:
     def _ask(self, request: Request) -> None:
         now, most = self._now_ms(), reserved_output(request)
         name = f"{self.source}-{self.admitted.total() + self.refused.total()}"
-        tally = self._tallies.setdefault(request.tenant, _Tally())
+        tally = self._tallies.setdefault(request.tenant, Tally())
         decided = self._rule.admit(now, request.tenant, name, request.input_tokens, most)
         match decided:
             case Admitted(stop):
@@ -231,7 +211,7 @@ class Gateway:
                 raise GatewayError(decided)
         self._look(request.tenant, tally)
 
-    def _refuse(self, request: Request, tally: _Tally, why: str) -> None:
+    def _refuse(self, request: Request, tally: Tally, why: str) -> None:
         tokens = request.input_tokens + reserved_output(request)
         self.refused[request.tenant] += 1
         tally.refused[why] += 1
@@ -251,7 +231,7 @@ class Gateway:
             raise GatewayError(settled)
         if status == STOPPED:
             self.stopped[request.tenant] += 1
-            self._tallies.setdefault(request.tenant, _Tally()).stopped += 1
+            self._tallies.setdefault(request.tenant, Tally()).stopped += 1
         self.tokens[request.tenant] += used + made
         of_request = {"id": name, "time": now, "tenant": request.tenant, "pool": self._pool, "request_id": name}
         self._usage.publish(of_request, input_tokens=used, output_tokens=made)
@@ -269,19 +249,13 @@ class Gateway:
                     tenant=tenant,
                     pool=self._pool,
                     interval_ms=now - self._reported_ms,
-                    admitted=tally.admitted,
-                    stopped=tally.stopped,
-                    **tally.refused,
-                    refused_tokens=tally.refused_tokens,
-                    refused_kv_blocks=tally.refused_kv_blocks,
-                    peak_kv_blocks=tally.peak_kv_blocks,
-                    peak_concurrency=tally.peak_concurrency,
+                    **tally.told(),
                 )
-            self._tallies[tenant] = fresh = _Tally()
+            self._tallies[tenant] = fresh = Tally()
             self._look(tenant, fresh)
         self._reported_ms = now
 
-    def _look(self, tenant: str, tally: _Tally) -> None:
+    def _look(self, tenant: str, tally: Tally) -> None:
         """What the tenant holds now may be the most of the interval."""
         held = self._rule.used(tenant)
         if held is not None:

@@ -21,10 +21,10 @@ pytest.importorskip("envoy.service.auth.v3", reason="the package xds-protos is n
 import grpc.aio
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
-from envoy.extensions.filters.http.lua.v3 import lua_pb2  # noqa: F401
-from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401
+from envoy.extensions.filters.http.lua.v3 import lua_pb2  # noqa: F401  registers its messages for ParseDict
+from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401  registers its messages for ParseDict
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401  registers its messages for ParseDict
 from envoy.service.auth.v3 import attribute_context_pb2, external_auth_pb2, external_auth_pb2_grpc
 from google.protobuf.json_format import ParseDict
 
