@@ -14,9 +14,9 @@ What is asked for follows the need between two bounds:
     3. Fewer are asked for when fewer have sufficed for `down_after_s`: as many as were needed at most in that time. Then the time
        begins anew, so that a need which falls steadily is followed within twice the time.
 
-Kubernetes' HorizontalPodAutoscaler goes down as slowly: to the most that its stabilisation window (300 s by default) has asked for.
-But what counts here is counted, not measured by use: a promise has its replicas also while it is not used, and there is no tolerance
-(a tenth by default there) in which a need is left unmet. All numbers are exact integers.
+Kubernetes' HorizontalPodAutoscaler goes down as slowly: to the most that was asked for within its stabilisation window (300 s by
+default). But what counts here is counted, not measured by use: a promise has its replicas also while it is not used, and no need is
+left unmet within a tolerance (a tenth by default there). All numbers are exact integers.
 """
 
 from typing import NamedTuple
