@@ -16,7 +16,8 @@ from schemas.published import Tier
 from streams.api_keys import ApiKeys
 from streams.gateway.answers import Code, Failure
 from streams.gateway.arriving import Rules
-from streams.gateway.asked import Asked, Counting, Lowered
+from streams.gateway.asked import Asked, Lowered
+from streams.gateway.counting import Counting
 from streams.gateway.desk import Desk, Need
 from streams.gateway.metered import Metered
 from streams.gateway.metrics import Metrics
@@ -126,5 +127,5 @@ def write_end(parts: Parts, ended: Ended) -> None:
     try:
         parts.metered.end(ended)
     except OSError as full:
-        log.error("request %s will be settled at its reservation: %s", ended.request, full)  # noqa: TRY400  a full disk
+        log.error("what request %s came to is written down later: %s", ended.request, full)  # noqa: TRY400  a full disk
     parts.metrics.ended(ended)

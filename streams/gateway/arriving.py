@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope
 from schemas.access import ApiKey
 from streams.api_keys import ApiKeys
 from streams.gateway.answers import Code, Failure, key_refused
-from streams.gateway.asked import Asked, BadBody, Counting, Kind, read
+from streams.gateway.asked import Asked, BadBody, Kind, read
+from streams.gateway.counting import Counting, off_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,16 @@ async def body_of(rules: Rules, scope: Scope, receive: Receive) -> bytes:
         raise Refuse(Failure(408, Code.INVALID_VALUE, f"the body did not come within {rules.body_s:g} s")) from None
 
 
-def asked_of(rules: Rules, kind: Kind, body: bytes, count: Counting) -> tuple[str, Asked]:
-    """The pool, and what is asked of it.
+async def asked_of(rules: Rules, kind: Kind, body: bytes, count: Counting) -> tuple[str, Asked]:
+    """The pool, and what is asked of it. A long body is read in a thread, while others are served.
 
     Raises:
         Refuse: the body can't be passed on, or its model is not served.
     """
     try:
-        asked = read(kind, body, count=count, default_output=rules.default_output)
+        asked = await off_loop(
+            count, len(body), lambda counting: read(kind, body, count=counting, default_output=rules.default_output)
+        )
     except BadBody as bad:
         code = Code.INVALID_JSON if bad.param is None else Code.INVALID_VALUE
         raise Refuse(Failure(400, code, bad.message, bad.param)) from None

@@ -5,17 +5,23 @@ pool's default), times `n` (or `best_of` if that is more): every copy makes outp
 largest counts: runtimes differ in which of them they go by. What is counted of the input is its texts; settlement corrects what was
 counted wrongly.
 
-Reading is one pass of a JSON parser in Rust: 20 MB in some 50 ms, a usual body in 10 µs.
+Settlement believes upstream within bounds that are read here, too: a token of input is a byte of the body at least (twice over, as
+templates write around them), but for what is attached or stands elsewhere.
+
+Reading is one pass of a JSON parser in Rust: 20 MB of text in some 50 ms, a usual body in 10 µs. What is all brackets takes a
+hundred times as long, so a body has MOST_VALUES values at most: 0.1 s, while which nobody else is served.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from pydantic_core import from_json, to_json
+
+from streams.gateway.counting import Counting
 
 MOST_TOKENS = 2**31
 """More than any context window, and so much of all copies together; a request for more is a slip. A million refused in a second
@@ -25,6 +31,15 @@ ATTACHED_TOKENS = 1_024
 """What an image, a file or a sound counts as, in place of its bytes: as much as a large image is for common models."""
 MESSAGE_TOKENS = 4
 """What a chat template puts around a message."""
+TEMPLATE_TOKENS = 4_096
+"""More than chat templates say of their own."""
+MOST_UNSEEN = 1 << 20
+"""More input than any of it can be whose bytes don't stand in the body: what is attached by its address, or kept upstream."""
+MOST_UNSAID = 1 << 17
+"""More output than models make of their own where a request bounds it by nothing."""
+LONG_BYTES = 64 << 10
+MOST_VALUES = 1 << 19
+"""Of a body that is longer than LONG_BYTES. Commas and brackets are counted for it, those within texts as well."""
 NAME_CHARS = 256
 
 
@@ -46,7 +61,7 @@ OUTPUT_FIELDS: Mapping[Kind, tuple[str, ...]] = {
 """Where the most output stands: OpenAI's names, and llama.cpp's."""
 
 TEXT_FIELDS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.CHAT: ("messages", "tools", "functions", "response_format"),
+    Kind.CHAT: ("messages", "tools", "functions", "response_format", "documents", "chat_template_kwargs"),
     Kind.COMPLETIONS: ("prompt", "suffix"),
     Kind.EMBEDDINGS: ("input",),
     Kind.RESPONSES: ("input", "instructions", "tools", "text"),
@@ -56,6 +71,10 @@ TEXT_FIELDS: Mapping[Kind, tuple[str, ...]] = {
 _ATTACHMENTS = frozenset(
     {"image_url", "input_image", "image", "input_audio", "audio_url", "audio", "video_url", "file", "input_file", "video"}
 )
+_ATTACHED_AS = ("image_url", "input_audio", "audio_url", "video_url")
+"""Fields of a part that says no type, as vLLM takes it."""
+_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
+"""Of the responses API: input that upstream keeps."""
 
 
 class Lowered(StrEnum):
@@ -96,7 +115,9 @@ class Asked:
         kind: its endpoint.
         model: as the client named it.
         input_tokens: counted or estimated.
-        most_output: of all copies together; 0: the endpoint makes none.
+        most_input: that upstream can have read; what it reports beyond that is not believed.
+        most_output: reserved for all copies together; 0: the endpoint makes none.
+        most_made: as much of that as upstream is believed to have made; more than what is reserved where the client named no bound.
         streams: the answer comes in events.
         wants_usage: the client asked for usage in its stream.
         lowered: it is content with less than its tenant's tier.
@@ -106,15 +127,13 @@ class Asked:
     kind: Kind
     model: str
     input_tokens: int
+    most_input: int
     most_output: int
+    most_made: int
     streams: bool
     wants_usage: bool
     lowered: Lowered | None
-    body: bytes
-
-
-Counting = Callable[[str], int]
-"""A text -> its tokens."""
+    body: bytes = field(repr=False)
 
 
 def read(kind: Kind, body: bytes, *, count: Counting, default_output: int) -> Asked:
@@ -129,6 +148,8 @@ def read(kind: Kind, body: bytes, *, count: Counting, default_output: int) -> As
     Raises:
         BadBody: it is no JSON object, or a field that matters here is missing or wrong. All others are upstream's to judge.
     """
+    if len(body) > LONG_BYTES and (values := len(body) - len(body.translate(None, b",[{"))) > MOST_VALUES:
+        raise BadBody(f"the body holds {values} values, at most {MOST_VALUES} are taken (commas and brackets are counted)")
     try:
         fields = from_json(body)
     except ValueError as error:
@@ -143,12 +164,16 @@ def read(kind: Kind, body: bytes, *, count: Counting, default_output: int) -> As
     wants_usage = options is not None and options.get("include_usage") is True
     if kind is Kind.RESPONSES and _flag(fields, "background"):
         raise BadBody("background: an answer that is fetched later can't be measured; it is not served", "background")
-    prompts, tokens = _input(kind, fields, count)
+    given = _input(kind, fields)
+    most_output, most_made = _outputs(kind, fields, default_output, given.prompts)
+    elsewhere = given.attached or (kind is Kind.RESPONSES and any(fields.get(name) is not None for name in _ELSEWHERE))
     return Asked(
         kind=kind,
         model=model,
-        input_tokens=tokens,
-        most_output=_most_output(kind, fields, default_output, prompts),
+        input_tokens=max(given.tokens + count(given.texts), 1),
+        most_input=2 * len(body) + TEMPLATE_TOKENS + (MOST_UNSEEN if elsewhere else 0),
+        most_output=most_output,
+        most_made=most_made,
         streams=streams,
         wants_usage=wants_usage,
         lowered=_LOWERED.get(fields["service_tier"]) if isinstance(fields.get("service_tier"), str) else None,
@@ -167,15 +192,32 @@ def _telling_usage(kind: Kind, body: bytes, fields: dict[str, Any]) -> bytes:
     return to_json({**fields, "stream_options": options})
 
 
-def _input(kind: Kind, fields: dict[str, Any], count: Counting) -> tuple[int, int]:
-    """(prompts that are answered each for itself, tokens of all of them)."""
+@dataclass(slots=True)
+class _Given:
+    """What a model is given to read.
+
+    Attributes:
+        prompts: that are answered each for itself.
+        texts: of all of them.
+        tokens: besides.
+        attached: images, files and sounds among it.
+    """
+
+    prompts: int = 1
+    texts: list[str] = field(default_factory=list)
+    tokens: int = 0
+    attached: int = 0
+
+
+def _input(kind: Kind, fields: dict[str, Any]) -> _Given:
     needed, *others = TEXT_FIELDS[kind]
     given = fields.get(needed)
     if not isinstance(given, str | list) or (kind is Kind.CHAT and not isinstance(given, list)):
         wanted = "a list of messages" if kind is Kind.CHAT else "a text or a list"
         raise BadBody(f"{needed}: {'missing' if needed not in fields else _shown(given)}, {wanted} is needed", needed)
-    tokens = sum(_tokens(fields[name], count) for name in (needed, *others) if fields.get(name) is not None)
-    return (_prompts(given) if kind is Kind.COMPLETIONS else 1), max(tokens, 1)
+    found = _Given(_prompts(given) if kind is Kind.COMPLETIONS else 1)
+    _gather([fields[name] for name in (needed, *others) if fields.get(name) is not None], found)
+    return found
 
 
 def _prompts(given: str | list[Any]) -> int:
@@ -186,28 +228,34 @@ def _prompts(given: str | list[Any]) -> int:
 _HOLDING = (str, list, dict)
 
 
-def _tokens(given: Any, count: Counting) -> int:
-    """Of texts at any depth; a number in a list is a token; what is attached counts as ATTACHED_TOKENS."""
-    tokens = 0
-    rest = [given]  # no recursion: how deep it goes is the client's choice
-    while rest:
+def _gather(rest: list[Any], found: _Given) -> None:
+    """Texts at any depth; a number in a list is a token; what is attached counts as ATTACHED_TOKENS."""
+    while rest:  # no recursion: how deep it goes is the client's choice
         item = rest.pop()
         if isinstance(item, str):
-            tokens += count(item)
+            found.texts.append(item)
         elif isinstance(item, list):
             for each in item:
                 if isinstance(each, _HOLDING):
                     rest.append(each)
                 elif isinstance(each, int):
-                    tokens += 1
+                    found.tokens += 1
         elif isinstance(item, dict):
             if "role" in item:
-                tokens += MESSAGE_TOKENS
-            if item.get("type") in _ATTACHMENTS:
-                tokens += ATTACHED_TOKENS
+                found.tokens += MESSAGE_TOKENS
+            if _is_attached(item):
+                found.tokens += ATTACHED_TOKENS
+                found.attached += 1
             else:
                 rest += _read_by_model(item)
-    return tokens
+
+
+def _is_attached(item: dict[str, Any]) -> bool:
+    kind = item.get("type")
+    if kind is not None:
+        return isinstance(kind, str) and kind in _ATTACHMENTS
+    held = next((item[name] for name in _ATTACHED_AS if name in item), None)
+    return isinstance(held, str) or (isinstance(held, dict) and not held.keys().isdisjoint(("url", "data")))
 
 
 def _read_by_model(item: dict[str, Any]) -> Iterator[Any]:
@@ -217,17 +265,19 @@ def _read_by_model(item: dict[str, Any]) -> Iterator[Any]:
     yield from item.values()
 
 
-def _most_output(kind: Kind, fields: dict[str, Any], default: int, prompts: int) -> int:
-    """Of all copies together."""
+def _outputs(kind: Kind, fields: dict[str, Any], default: int, prompts: int) -> tuple[int, int]:
+    """(the most output of all copies together, the most that upstream is believed to have made)."""
     names = OUTPUT_FIELDS[kind]
     if not names:
-        return 0
-    most = max((_count(name, fields[name], MOST_TOKENS) for name in names if fields.get(name) is not None), default=default)
+        return 0, 0
+    named = [_count(name, fields[name], MOST_TOKENS) for name in names if fields.get(name) is not None]
+    most = max(named, default=default)
     copies = max((_count(name, fields[name], MOST_COPIES) for name in ("n", "best_of") if fields.get(name) is not None), default=1)
     if most * copies * prompts > MOST_TOKENS:
         name = next((name for name in names if fields.get(name) is not None), names[0])
         raise BadBody(f"{name}: {most} tokens of {copies * prompts} answers are more than {MOST_TOKENS}", name)
-    return most * copies * prompts
+    made = most if named else max(most, MOST_UNSAID)
+    return most * copies * prompts, min(made * copies * prompts, MOST_TOKENS)
 
 
 def _count(name: str, given: Any, most: int) -> int:

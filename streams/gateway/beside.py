@@ -65,7 +65,7 @@ class Beside:
             kind = Kind(path.partition("?")[0])
         except ValueError:
             raise Refuse(Failure(404, Code.UNKNOWN_PATH, f"{path.partition('?')[0][:200]} is not served here")) from None
-        pool, asked = asked_of(self.parts.rules, kind, body, self.parts.count)
+        pool, asked = await asked_of(self.parts.rules, kind, body, self.parts.count)
         if not key.opens(pool):
             raise Refuse(key_refused(KeyRefused.OTHER_POOL))
         wanted = Wanted(name=self.parts.name(), tenant=key.tenant, pool=pool, asked=asked, came_ms=came_ms)

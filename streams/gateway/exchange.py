@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 import aiohttp
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.types import Message, Receive, Scope, Send
 
 from streams.api_keys import KeyRefused
@@ -25,6 +25,7 @@ from streams.gateway.admitting import Parts, Wanted, need_of, write_down, write_
 from streams.gateway.answers import Code, Failure, Headers, allowance_headers, answer, key_refused
 from streams.gateway.arriving import Gone, Refuse, asked_of, body_of, header_of, key_of
 from streams.gateway.asked import Kind
+from streams.gateway.counting import off_loop
 from streams.gateway.desk import Desk
 from streams.gateway.upstream import FAILURES, Upstream, broken, headers_back, not_reached, refused_upstream, told
 from streams.gateway.usage import Events, Measured, Usage
@@ -82,9 +83,9 @@ class Passing:
         await request.run()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class _Request(Wanted):
-    """A request whose key, body and model are good."""
+    """A request whose key, body and model are good. It has no `repr`: its headers hold the key."""
 
     gate: Gate
     kind: Kind
@@ -104,7 +105,7 @@ class _Request(Wanted):
     async def of(cls, gate: Gate, kind: Kind, scope: Scope, receive: Receive, send: Send) -> _Request:
         came_ms = gate.now_ms()
         key = key_of(gate.rules, gate.keys, scope)
-        pool, asked = asked_of(gate.rules, kind, await body_of(gate.rules, scope, receive), gate.count)
+        pool, asked = await asked_of(gate.rules, kind, await body_of(gate.rules, scope, receive), gate.count)
         if not key.opens(pool):
             raise Refuse(key_refused(KeyRefused.OTHER_POOL))
         return cls(
@@ -201,8 +202,7 @@ class _Request(Wanted):
 
     async def _whole(self, answer: aiohttp.ClientResponse, measured: Measured) -> None:
         body = await answer.read()
-        with suppress(ValueError):  # what is no JSON is passed on as it is, and nothing is counted of it
-            measured.see_whole(from_json(body), self.gate.count)
+        await off_loop(self.gate.count, len(body), lambda count: measured.see_body(body, count))
         await self._begin(answer.status, headers_back(answer), len(body))
         await self._send(body, more=False)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from streams.client import LatencyPublisher, UsagePublisher
 from streams.errors import Unavailable
-from streams.gateway.write_ahead import Begun, Ended, WriteAhead
+from streams.gateway.write_ahead import Begun, Ended, WriteAhead, WriteAheadError
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -91,9 +91,17 @@ class Metered:
         """A request has ended.
 
         Raises:
-            OSError: it can't be written down; it will be settled at what it had reserved.
+            OSError: it can't be written down now; it is owed (`write_owed`).
         """
         self._files.end(ended)
+
+    def write_owed(self) -> None:
+        """Tries again to write down what could not be; by the thread of `begin` and `end`, now and then.
+
+        Raises:
+            OSError: it still can't be.
+        """
+        self._files.write_owed()
 
     def close(self, patience_s: float = 10.0) -> bool:
         """Waits until all that runs has ended and is told, and stops. False: not in time; the files keep it for the next start."""
@@ -113,12 +121,22 @@ class Metered:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            batch, through = self._files.read(self._files.told_through, BATCH)
-            if through != self._files.told_through and self._publish(batch):
-                self._files.told(through)
-                self._published += len(batch)
-            if len(batch) < BATCH:
+            try:
+                found = self._tell()
+            except (OSError, WriteAheadError) as broken:
+                log.error("usage waits in the gateway's files, which can't be used now: %s", broken)  # noqa: TRY400  no mistake of ours
+                self._closing.wait(AGAIN_S)
+                continue
+            if found < BATCH:
                 self._closing.wait(IDLE_S)
+
+    def _tell(self) -> int:
+        """The next batch; how many."""
+        batch, through = self._files.read(self._files.told_through, BATCH)
+        if through != self._files.told_through and self._publish(batch):
+            self._published += len(batch)
+            self._files.told(through)
+        return len(batch)
 
     def _publish(self, batch: list[Ended]) -> bool:
         """Until Kafka has all of it; False: the gateway closes before."""

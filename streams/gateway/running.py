@@ -7,7 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from streams.errors import Unavailable
 from streams.gateway.admitting import Parts
 from streams.gateway.app import gateway_app
 from streams.gateway.arriving import Rules
-from streams.gateway.asked import Counting
+from streams.gateway.counting import Counting
 from streams.gateway.desk import Desk
 from streams.gateway.exchange import Gate
 from streams.gateway.leased import FailSafe, Leased
@@ -151,6 +151,8 @@ async def _report(parts: Parts, leases: Mapping[str, Leased], admissions: Admiss
                 except Unavailable as away:
                     log.warning("what was admitted in a second is not told: %s", away)
         reported_ms = now
+        with suppress(OSError):  # each request that is refused for it says so
+            parts.metered.write_owed()
         await asyncio.sleep(REPORT_S)
         parts.keys.check()
 

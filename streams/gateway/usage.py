@@ -7,16 +7,19 @@ usage at the end) is taken out, everything else goes on byte for byte.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from streams.gateway.asked import MOST_TOKENS, Asked, Counting, Kind
+from streams.gateway.asked import MOST_TOKENS, Asked, Kind
+from streams.gateway.counting import BYTES_PER_TOKEN, Counting
 
 MOST_EVENT_BYTES = 8 << 20
 """An event that is longer is passed on unread."""
+LONGEST_TOKEN_BYTES = 128
+"""Of common vocabularies: 128 spaces."""
 
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
@@ -34,6 +37,7 @@ class Usage(NamedTuple):
 _INPUT = ("prompt_tokens", "input_tokens")
 _OUTPUT = ("completion_tokens", "output_tokens")
 _SAYING = ("content", "text", "reasoning_content", "reasoning", "refusal", "arguments")
+_SAID = (*_SAYING, "tool_calls", "function_call")
 _HOLDING = ("message", "content", "summary", "tool_calls", "function_call", "function")
 _DETAILS = ("prompt_tokens_details", "input_tokens_details")
 
@@ -52,7 +56,7 @@ def usage_of(answer: Any) -> Usage | None:
     if not isinstance(told, dict):
         return None
     given, made = _first(told, _INPUT), _first(told, _OUTPUT)
-    if given is None:
+    if given is None or (made is None and any(told.get(name) is not None for name in _OUTPUT)):
         return None
     details: dict[str, Any] = next((told[name] for name in _DETAILS if isinstance(told.get(name), dict)), {})
     cached = _first(details, ("cached_tokens",)) or 0
@@ -74,55 +78,95 @@ class Measured:
     Attributes:
         usage: as reported last.
         pieces: of output that came in events: each is a token at least.
+        said: bytes of output that came.
         estimated: tokens of output that came at once.
     """
 
     usage: Usage | None = None
     pieces: int = 0
+    said: int = 0
     estimated: int = 0
 
     def see(self, answer: Any) -> None:
         """An answer, or an event of one."""
         self.usage = usage_of(answer) or self.usage
-        self.pieces += _pieces(answer)
+        for size in _pieces(answer):
+            self.pieces += 1
+            self.said += size
+
+    def see_body(self, body: bytes, count: Counting) -> None:
+        """A whole body. What is no JSON is taken for text."""
+        try:
+            self.see_whole(from_json(body), count)
+        except ValueError:
+            self.said = len(body)
+            self.estimated = -(-len(body) // BYTES_PER_TOKEN)
 
     def see_whole(self, answer: Any, count: Counting) -> None:
-        """An answer that came at once: where it reports no usage, its texts are counted."""
+        """An answer that came at once: where it reports no output, its texts are counted."""
         self.usage = usage_of(answer)
-        if self.usage is None:
-            self.estimated = sum(count(text) for text in _texts(answer))
+        texts = list(_texts(answer))
+        self.said = _bytes(texts)
+        if texts and not (self.usage and self.usage.output_tokens):
+            self.estimated = count(texts)
 
     def settled(self, asked: Asked) -> tuple[Usage, str]:
-        """What the request is settled at, and who says so.
+        """What the request is settled at, and who says so: `reported` by the runtime as it is, or `counted` here.
 
-        A runtime can't have made less than came through here: that is a fact. What it reports, or what is estimated, beyond what it
-        was allowed to make is cut.
+        A runtime can't have made less than came through here: a token for each piece, and one for each LONGEST_TOKEN_BYTES. Nor is
+        it believed that it made more than it was allowed to, but for what came through: a byte is a token at most. Nor that it
+        read more than there was to read (`Asked.most_input`): the gateway's own count stands then.
         """
-        made = self.estimated if self.usage is None else self.usage.output_tokens
-        made = max(min(made, asked.most_output), self.pieces)
         if self.usage is None:
-            return Usage(asked.input_tokens, made, 0), "counted"
-        return self.usage._replace(output_tokens=made), "reported"
+            return Usage(asked.input_tokens, self._bounded(self.estimated, asked), 0), "counted"
+        given, made, cached = self.usage
+        believed = given if given <= asked.most_input else asked.input_tokens
+        bounded = self._bounded(made or self.estimated, asked)
+        basis = "reported" if (believed, bounded) == (given, made) else "counted"
+        return Usage(believed, bounded, min(cached, believed)), basis
+
+    def _bounded(self, made: int, asked: Asked) -> int:
+        return max(min(made, max(asked.most_made, self.said)), self.pieces, self.said // LONGEST_TOKEN_BYTES)
 
 
-def _pieces(answer: Any) -> int:
-    """How many pieces of output stand in an event or an answer."""
+def _pieces(answer: Any) -> Iterator[int]:
+    """Bytes of each piece of output in an event."""
     if not isinstance(answer, dict):
-        return 0
+        return
     choices = answer.get("choices")
     if isinstance(choices, list):
-        return sum(isinstance(choice, dict) and _says_something(choice) for choice in choices)
-    return int(str(answer.get("type", "")).endswith(".delta"))
+        for choice in choices:
+            if isinstance(choice, dict) and (size := _size(choice)):
+                yield size
+    elif str(answer.get("type", "")).endswith(".delta"):
+        delta = answer.get("delta")
+        yield _bytes([delta]) if isinstance(delta, str) else 1
 
 
-def _says_something(choice: dict[str, Any]) -> bool:
+def _size(choice: dict[str, Any]) -> int:
+    """Bytes that a choice says, one at least if it says anything; 0: nothing."""
     said = choice.get("delta") or choice.get("message") or choice
-    return isinstance(said, dict) and any(said.get(name) for name in (*_SAYING, "tool_calls", "function_call"))
+    if not isinstance(said, dict):
+        return 0
+    size = 0
+    for name in _SAID:
+        given = said.get(name)
+        if given:
+            size += max(_bytes([given] if isinstance(given, str) else _strings([given])), 1)
+    return size
+
+
+def _bytes(texts: Iterable[str]) -> int:
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 def _texts(answer: Any) -> Iterator[str]:
     """What an answer says: its choices, or the outputs of the responses API, and the arguments of tools that are to be called."""
-    rest = [answer.get("choices"), answer.get("output")] if isinstance(answer, dict) else []
+    return _strings([answer.get("choices"), answer.get("output")] if isinstance(answer, dict) else [])
+
+
+def _strings(rest: list[Any]) -> Iterator[str]:
+    """Texts of output at any depth."""
     while rest:
         item = rest.pop()
         if isinstance(item, list):
@@ -168,7 +212,9 @@ class Events:
 
     def _goes_on(self, event: bytes) -> bool:
         """Sees what it says; False: the client did not ask for it."""
-        payload = event[5:].strip() if event.startswith(b"data:") else _data(event)
+        payload = event[5:].strip()
+        if b"\n" in payload or not event.startswith(b"data:"):
+            payload = _data(event)
         if not payload or payload == b"[DONE]" or len(event) > MOST_EVENT_BYTES:
             return True
         try:

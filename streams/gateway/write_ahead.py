@@ -6,23 +6,27 @@ killed. A thread syncs to disk every `sync_s`: a machine that loses power forget
 
 1. `begin` returns: the request is known, whatever happens to the process. Only then upstream is asked.
 2. `end` returns: what it used is known.
+   What can't be written then (a full disk) is owed: it is written before anything else, and nothing more begins until it is.
 3. `told` a position: everything before it is acknowledged by Kafka. Written at most once a second, so what a crash makes be told
    again is a second of events, whose ids have not changed: that counts once.
 4. A segment is deleted when everything in it is told and no request that began in it runs.
 
 What was begun and never ended is found when the files are opened again: its process died. It ends then, as LOST, at what it had
 reserved: nobody can say what it used, and its tenant was entitled to no more. 250 bytes a request: 50,000 requests/s write 13 MB/s,
-and a Kafka that is away costs disk, not memory; memory is what runs (some 200 bytes a request).
+and a Kafka that is away costs disk, not memory; memory is what runs (some 200 bytes a request). Files hold MOST_BYTES at most:
+where Kafka is away for so long that they are full, nothing more begins until it is back.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +40,8 @@ SEGMENT_BYTES = 64 << 20
 CHUNK_BYTES = 1 << 20
 """So much is read at once: some 5,000 records, 5 ms. The longest line fits: its names are bounded to a few hundred bytes each."""
 SYNC_S = 0.2
+MOST_BYTES = 4 << 30
+"""17 million requests: five hours of 1,000 a second."""
 
 LOST = "lost"
 """How a request ended of which only the beginning is known."""
@@ -112,15 +118,25 @@ class WriteAhead:
         now_ms: milliseconds since 1970; when the lost ones end.
         segment_bytes: after which a new file is begun.
         sync_s: how much a machine that loses power may forget.
+        most_bytes: that the files may hold before nothing more begins.
 
     Raises:
         WriteAheadError: another process has them, or a record that is followed by others is damaged.
         OSError: the directory can't be written.
     """
 
-    def __init__(self, directory: Path, now_ms: int, *, segment_bytes: int = SEGMENT_BYTES, sync_s: float = SYNC_S) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        now_ms: int,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        sync_s: float = SYNC_S,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._directory = directory
-        self._segment_bytes = segment_bytes
+        self._segment_bytes, self._most_bytes = segment_bytes, most_bytes
+        self._owed: deque[Ended] = deque()
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -132,10 +148,12 @@ class WriteAhead:
         self._begun_in: Counter[int] = Counter()
         self._told = _read_told(directory / "told")
         unended = self._recover()
-        self._segment = max(self._segments(), default=0) + 1
-        self._file = self._open_segment()
+        self._sizes = {segment: self._path(segment).stat().st_size for segment in self._segments()}
+        self._older_bytes = sum(self._sizes.values())
+        self._segment = max(self._sizes, default=0) + 1
+        self._file = self._open_segment(self._segment)
         self._written = 0
-        self._first = min(self._segments())
+        self._first = min(self._sizes, default=self._segment)
         for begun in unended:
             self.end(_lost(begun, now_ms))
         self.lost = len(unended)
@@ -162,8 +180,11 @@ class WriteAhead:
         """A request will be passed on.
 
         Raises:
-            OSError: it can't be written (a full disk): do not pass it on.
+            OSError: it can't be written (a full disk, or files of `most_bytes`): do not pass it on.
         """
+        self.write_owed()
+        if self._older_bytes + self._written > self._most_bytes:
+            raise OSError(errno.ENOSPC, f"Kafka is away, and files of {self._most_bytes} bytes wait for it", str(self._directory))
         self._append(begun)
         self._running[begun.request] = self._segment
         self._begun_in[self._segment] += 1
@@ -172,12 +193,24 @@ class WriteAhead:
         """A request has ended. One that never began is taken as well: it was lost, and comes back.
 
         Raises:
-            OSError: it can't be written. It will be found as lost.
+            OSError: it can't be written. It is owed, and found as lost if the process ends before.
         """
-        self._append(ended)
-        segment = self._running.pop(ended.request, None)
-        if segment is not None:
-            self._begun_in[segment] -= 1
+        self._owed.append(ended)
+        self.write_owed()
+
+    def write_owed(self) -> None:
+        """Ends that could not be written when they came; to be called now and then, and done by `begin`, `end` and `close`.
+
+        Raises:
+            OSError: they still can't.
+        """
+        while self._owed:
+            ended = self._owed[0]
+            self._append(ended)
+            self._owed.popleft()
+            segment = self._running.pop(ended.request, None)
+            if segment is not None:
+                self._begun_in[segment] -= 1
 
     def read(self, start: Position, most: int) -> tuple[list[Ended], Position]:
         """What ended behind a position, in their order, and where to read on; a chunk more than `most` at most.
@@ -208,16 +241,25 @@ class WriteAhead:
         return found, Position(segment, offset)
 
     def told(self, through: Position) -> None:
-        """Kafka has everything before a position: it will not be told again, and files that nobody needs are deleted."""
+        """Kafka has everything before a position: it will not be told again, and files that nobody needs are deleted.
+
+        Raises:
+            OSError: the position can't be written, so the next process will tell again what files hold. Files are deleted all the
+                same: where the disk is full that helps.
+        """
         self._told = through
         path = self._directory / "told"
         fresh = path.with_suffix(".new")
-        fresh.write_text(f"{through.segment} {through.offset}", encoding="ascii")
-        fresh.replace(path)
-        while self._first < through.segment and not self._begun_in[self._first]:
-            self._path(self._first).unlink(missing_ok=True)
-            del self._begun_in[self._first]
-            self._first += 1
+        try:
+            fresh.write_text(f"{through.segment} {through.offset}", encoding="ascii")
+            fresh.replace(path)
+        finally:
+            while self._first < through.segment and not self._begun_in[self._first]:
+                self._path(self._first).unlink(missing_ok=True)
+                del self._begun_in[self._first]
+                self._sizes.pop(self._first, None)
+                self._first += 1
+            self._older_bytes = sum(tuple(self._sizes.values()))
 
     def close(self) -> None:
         """Syncs and lets go of the files; safe to call twice."""
@@ -225,6 +267,8 @@ class WriteAhead:
             return
         self._closing.set()
         self._syncing.join()
+        with suppress(OSError):  # found as lost by the next process
+            self.write_owed()
         os.fsync(self._file)
         os.close(self._file)
         self._file = -1  # who ends a request now gets an error, and does not write into what is opened next
@@ -243,14 +287,20 @@ class WriteAhead:
         self._written += len(data)
 
     def _roll(self) -> None:
-        os.fsync(self._file)
-        os.close(self._file)
+        """The next segment. Where it can't be opened nothing has changed: a number that was closed may be a client's connection."""
+        file = self._open_segment(self._segment + 1)
+        full, self._file = self._file, file
+        self._sizes[self._segment] = self._written
+        self._older_bytes = sum(tuple(self._sizes.values()))
+        self._written = 0  # before the segment: who reads meanwhile finds nothing new, and not a file of the other's length
         self._segment += 1
-        self._written = 0
-        self._file = self._open_segment()
+        try:
+            os.fsync(full)
+        finally:
+            os.close(full)
 
-    def _open_segment(self) -> int:
-        return os.open(self._path(self._segment), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    def _open_segment(self, segment: int) -> int:
+        return os.open(self._path(segment), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
 
     def _path(self, segment: int) -> Path:
         return self._directory / f"{segment:010}.log"

@@ -58,36 +58,8 @@ def test_any_json_is_refused_in_words_or_costs_what_events_can_tell(kind: Kind, 
     assert passed == fields
 
 
-COSTS: dict[str, tuple[dict[str, Any], int]] = {
-    "both names": ({"max_completion_tokens": 5, "max_tokens": 900}, 900),
-    "llama.cpp's name": ({"max_tokens": 5, "n_predict": 900}, 900),
-    "null": ({"max_tokens": None}, 50),
-    "n": ({"max_tokens": 10, "n": 3}, 30),
-    "best_of": ({"max_tokens": 10, "n": 2, "best_of": 4}, 40),
-}
-
-
-@pytest.mark.parametrize("case", COSTS)
-def test_output_is_reserved_for_whatever_the_runtime_may_go_by(case: str) -> None:
-    fields, most = COSTS[case]
-    assert read(Kind.CHAT, json.dumps({**LIKELY, **fields}).encode(), count=estimated, default_output=50).most_output == most
-
-
-def test_batches_are_prompts_and_tokens_are_tokens() -> None:
-    def asked(kind: Kind, **fields: Any) -> tuple[int, int]:
-        found = read(kind, json.dumps({**LIKELY, "stream": False, **fields}).encode(), count=estimated, default_output=50)
-        return found.input_tokens, found.most_output
-
-    assert asked(Kind.COMPLETIONS, prompt=["abcd", "efgh"]) == (2, 100)
-    assert asked(Kind.COMPLETIONS, prompt=[1, 2, 3]) == (3, 50)
-    assert asked(Kind.COMPLETIONS, prompt=[[1, 2], [3]]) == (3, 100)
-    assert asked(Kind.EMBEDDINGS, input=[[1, 2], [3]]) == (3, 0)
-    with pytest.raises(BadBody, match="background"):
-        asked(Kind.RESPONSES, background=True)
-
-
 def asking(kind: Kind, *, wants_usage: bool = False, most: int = 1_000) -> Asked:
-    return Asked(kind, "m", 7, most, streams=True, wants_usage=wants_usage, lowered=None, body=b"")
+    return Asked(kind, "m", 7, 900, most, most, streams=True, wants_usage=wants_usage, lowered=None, body=b"")
 
 
 def event(said: object, end: str) -> bytes:
@@ -131,20 +103,6 @@ def test_a_stream_that_is_cut_anywhere_is_the_same_stream(stream: bytes, cuts: l
     assert through(*(stream[at : at + 1] for at in range(len(stream)))) == whole
     if wants_usage or b"usage" not in stream:
         assert whole[0] == stream
-
-
-def test_what_came_through_is_paid_and_what_is_said_beyond_it_is_cut() -> None:
-    measured = Measured()
-    Events(asking(Kind.CHAT, most=3), measured).take(event(choices(content="a"), "\n") * 5)
-    assert measured.settled(asking(Kind.CHAT, most=3)) == ((7, 5, 0), "counted")
-    measured.see({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 10**6}})
-    assert measured.settled(asking(Kind.CHAT, most=3)) == ((9, 5, 0), "reported")
-    whole = Measured()
-    whole.see_whole({"output": [{"type": "message", "content": [{"type": "output_text", "text": "eight by"}]}]}, estimated)
-    assert whole.settled(asking(Kind.RESPONSES)) == ((7, 2, 0), "counted")
-    tools = Measured()
-    tools.see_whole({"choices": [{"message": {"content": None, "tool_calls": [{"function": {"arguments": "abcd"}}]}}]}, estimated)
-    assert tools.settled(asking(Kind.CHAT)) == ((7, 1, 0), "counted")
 
 
 class Play:

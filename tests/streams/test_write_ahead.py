@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,129 @@ def test_a_full_disk_takes_nothing_in_part(tmp_path: Path, monkeypatch: pytest.M
     again = WriteAhead(tmp_path, NOW)
     assert again.lost == 0
     again.close()
+
+
+def test_a_segment_that_can_not_be_opened_leaves_the_old_one_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number must not be written to once it is closed: the next client's connection may have it."""
+    files = WriteAhead(tmp_path, NOW, segment_bytes=200)
+    files.begin(begun("a"))
+    files.begin(begun("b"))
+    before, size = files._file, files.ends
+
+    def nothing_left(*_args: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "open", nothing_left)
+    for name in "ab":
+        with pytest.raises(OSError, match="Too many"):
+            files.end(ended(name))
+    with pytest.raises(OSError, match="Too many"):
+        files.begin(begun("c"))
+    assert (files._file, files.ends) == (before, size)
+    os.fstat(before)
+    monkeypatch.undo()
+    files.begin(begun("d"))
+    assert (told(files), files.running) == (["a", "b"], 1), "what was owed is written first"
+    files.close()
+
+
+def test_what_could_not_be_written_is_owed_and_nothing_begins_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = WriteAhead(tmp_path, NOW)
+    files.begin(begun("a"))
+
+    def full(*_args: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        files.end(ended("a"))
+    with pytest.raises(OSError, match="No space"):
+        files.begin(begun("b"))
+    with pytest.raises(OSError, match="No space"):
+        files.write_owed()
+    assert (files.running, told(files)) == (1, [])
+    monkeypatch.undo()
+    files.write_owed()
+    assert (files.running, told(files)) == (0, ["a"])
+    files.close()
+
+
+def test_files_hold_so_much_at_most_until_kafka_is_back(tmp_path: Path) -> None:
+    files = WriteAhead(tmp_path, NOW, segment_bytes=1_000, most_bytes=5_000)
+    began = 0
+    with suppress(OSError):
+        while began < 100:
+            files.begin(begun(str(began)))
+            began += 1
+    assert 5_000 <= sum(path.stat().st_size for path in tmp_path.glob("*.log")) < 6_200
+    for number in range(began):
+        files.end(ended(str(number)))  # what runs may end
+    with pytest.raises(OSError, match="5000 bytes wait"):
+        files.begin(begun("more"))
+    files.close()
+    files = WriteAhead(tmp_path, NOW, segment_bytes=1_000, most_bytes=5_000)
+    with pytest.raises(OSError, match="5000 bytes wait"):
+        files.begin(begun("more"))
+    files.told(files.ends)
+    files.begin(begun("more"))
+    files.close()
+
+
+def test_a_disk_too_full_for_the_position_frees_what_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = WriteAhead(tmp_path, NOW, segment_bytes=500)
+    for number in range(20):
+        files.begin(begun(str(number)))
+        files.end(ended(str(number)))
+
+    def full(*_args: object, **_options: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            files.told(files.ends)
+    assert len(list(tmp_path.glob("*.log"))) == 1
+    assert files.told_through == files.ends, "this process does not tell again"
+    files.close()
+    again = WriteAhead(tmp_path, NOW)
+    assert len(told(again, again.told_through)) < 5, "the next may, of what is left"
+    again.close()
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from streams.gateway.write_ahead import Begun, Ended, WriteAhead
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+files = WriteAhead(Path(sys.argv[1]), 5)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, resource.RLIM_INFINITY))
+began = 0
+try:
+    while True:
+        files.begin(Begun(f"r{began}", "ann", "llm", "m", 1, 10, 5))
+        began += 1
+except OSError as full:
+    print(began, full)
+try:
+    files.end(Ended("r0", "ann", "llm", "m", 2, 10, 3, 0, "reported", 1, 1, None, "ok"))
+except OSError:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    files.write_owed()
+    print("owed and paid")
+"""
+
+
+def test_a_file_that_the_system_lets_grow_no_more(tmp_path: Path) -> None:
+    """A real limit of the kernel's, which takes a part of a record as a full disk does."""
+    said = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    count, told_of = said.splitlines()
+    assert 5 < int(count.split()[0]) < 30
+    assert told_of == "owed and paid"
+    files = WriteAhead(tmp_path, NOW)
+    assert (told(files)[0], files.lost) == ("r0", int(count.split()[0]) - 1)
+    files.close()
 
 
 KILLED = """
