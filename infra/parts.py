@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.broker import broker_answers, broker_command
 from infra.embedded import clickhouse_answers, clickhouse_command, get
-from infra.run_state import Desired
+from infra.run_state import Beside, Desired
 from infra.supervised import Part
 from streams.settings import Settings
 
@@ -16,7 +16,7 @@ TOPICS, TABLES = "topics", "tables"
 
 def parts_of(settings: Settings, desired: Desired) -> list[Part]:
     """What shall run here: parts that exist elsewhere (`BOURSE_KAFKA`, `BOURSE_CLICKHOUSE`) are left out."""
-    parts = [_part(settings, name) for name in desired.names()]
+    parts = [_beside(name, desired.beside[name]) if name in desired.beside else _part(settings, name) for name in desired.names()]
     return [part for part in parts if part is not None]
 
 
@@ -74,8 +74,14 @@ def _says(ready_file: Path, pid: int) -> bool:
 
 
 def _dashboard(settings: Settings) -> Part:
-    def ready(_pid: int) -> bool:
-        answer = get(settings.dashboard_url)
-        return answer is not None and answer.is_success
+    return Part("dashboard", lambda: [sys.executable, "-m", "dashboards"], lambda _pid: _answers(settings.dashboard_url))
 
-    return Part("dashboard", lambda: [sys.executable, "-m", "dashboards"], ready)
+
+def _beside(name: str, beside: Beside) -> Part:
+    argv = [sys.executable, "-m", "infra.cli", *beside.arguments]
+    return Part(name, lambda: argv, lambda _pid: _answers(beside.ready), needs=frozenset({TOPICS}))
+
+
+def _answers(url: str) -> bool:
+    answer = get(url)
+    return answer is not None and answer.is_success

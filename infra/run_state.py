@@ -6,7 +6,7 @@ import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,19 @@ ALONE = ("clock", "planner")
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A command of `bourse` that runs beside the parts, supervised as they are.
+
+    Attributes:
+        arguments: of `bourse`.
+        ready: address that answers 200 when it works.
+    """
+
+    arguments: tuple[str, ...]
+    ready: str
+
+
+@dataclass(frozen=True)
 class Desired:
     """What shall run.
 
@@ -28,17 +41,22 @@ class Desired:
         parts: of `PARTS`.
         workers: role -> how many processes.
         asked: grows with each `up`: parts that were given up are tried again.
+        beside: name -> what runs besides, until `down`.
     """
 
     parts: tuple[str, ...] = PARTS
     workers: Mapping[str, int] = field(default_factory=dict)
     asked: int = 0
+    beside: Mapping[str, Beside] = field(default_factory=dict)
 
     @classmethod
     def read(cls, settings: Settings) -> Desired | None:
         """What was last asked for; None if nothing was."""
         kept = _read(settings.run_dir / "desired.json")
-        return cls(tuple(kept["parts"]), kept["workers"], kept["asked"]) if kept else None
+        if kept is None:
+            return None
+        beside = {name: Beside(tuple(each["arguments"]), each["ready"]) for name, each in kept.get("beside", {}).items()}
+        return cls(tuple(kept["parts"]), kept["workers"], kept["asked"], beside)
 
     def write(self, settings: Settings) -> None:
         """Ask for it: the supervisor looks several times a second."""
@@ -46,12 +64,13 @@ class Desired:
 
     def names(self) -> list[str]:
         """Of all processes, in the order in which they are shown: a worker is its role and a number."""
-        return [
+        parts = [
             name
             for part in PARTS
             if part in self.parts
             for name in ([f"{part}-{n + 1}" for n in range(self.workers.get(part, 1))] if part in ROLES else [part])
         ]
+        return [*parts, *self.beside]
 
 
 @dataclass(frozen=True)
@@ -88,6 +107,19 @@ def supervisor(settings: Settings) -> processes.Identity | None:
     """The running supervisor of this home; None if there is none."""
     identity = processes.Identity.read(supervisor_file(settings))
     return identity if identity and identity.process else None
+
+
+def run_beside(settings: Settings, beside: Mapping[str, Beside]) -> None:
+    """Ask for these commands, besides what runs; the supervisor starts them within a second.
+
+    Raises:
+        UserError: nothing runs here.
+    """
+    with one_command_at_a_time(settings):
+        before = Desired.read(settings)
+        if supervisor(settings) is None or before is None:
+            raise UserError("nothing runs: bourse up")
+        replace(before, beside={**before.beside, **beside}).write(settings)
 
 
 @contextmanager

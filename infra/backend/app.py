@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -21,7 +22,7 @@ from infra.backend.answering import STOPPED, Answering, Clients, Hanging
 from infra.backend.counted import Counted, Who
 from infra.backend.embeddings import DIMENSIONS, Embeddings
 from infra.backend.prompts import Prompt
-from infra.backend.refused import RefusedRequest
+from infra.backend.refused import RefusedRequest, refused_body
 from infra.backend.replicas import Generation, Outcome, Replicas
 from infra.backend.requests import (
     LONGEST_NAME,
@@ -33,6 +34,7 @@ from infra.backend.requests import (
     Fault,
     Generating,
     ResponseRequest,
+    Serving,
     answers,
     check_context,
     read,
@@ -79,6 +81,7 @@ class Backend:
                 Route("/v1/models", self._models),
                 Route("/health", self._health),
                 Route("/counted", self._told),
+                Route("/replicas", self._serve, methods=["PUT"]),
                 Route("/metrics", self._metrics),
             ],
             exception_handlers={RefusedRequest: _refused, HTTPException: _http, ClientDisconnect: _nobody},
@@ -205,6 +208,16 @@ class Backend:
 
     async def _told(self, request: Request) -> Response:  # noqa: ARG002  Starlette's interface
         return JSONResponse({"now": self._running.figures(), **self._counted.told()})
+
+    async def _serve(self, request: Request) -> Response:
+        """`{"serving": 2}`: so many replicas take requests from now on; what runs in the others ends there."""
+        try:
+            self._running.serve(Serving.model_validate_json(await _body(request)).serving)
+        except ValidationError as error:
+            raise refused_body(error) from None
+        except ValueError as error:
+            raise RefusedRequest(f"serving: {error}", param="serving") from None
+        return JSONResponse(self._running.figures())
 
     async def _metrics(self, request: Request) -> Response:  # noqa: ARG002  Starlette's interface
         now = [f"bourse_backend_{name} {value}" for name, value in self._running.figures().items()]

@@ -176,12 +176,23 @@ class Replicas:
         clock = Clock(speed)
         self.machine = machine
         self._replicas = [LiveReplica(machine, clock) for _ in range(replicas)]
+        self._serving = replicas
         self._open: set[Generation] = set()
 
     @property
     def context(self) -> int:
         """The most tokens, input and output together, that a sequence may have."""
         return min(LONGEST_CONTEXT, self.machine.kv_blocks * BLOCK_TOKENS)
+
+    def serve(self, replicas: int) -> None:
+        """From now on requests go to so many of them; what runs or waits in the others ends there.
+
+        Raises:
+            ValueError: there are not so many, or none would be left.
+        """
+        if not 1 <= replicas <= len(self._replicas):
+            raise ValueError(f"1 to {len(self._replicas)} replicas can serve")
+        self._serving = replicas
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -196,7 +207,7 @@ class Replicas:
             self._open.discard(generation)
             ended(generation)
 
-        generation = Generation(self._replicas[least_loaded(self._replicas)], prompts, outputs, n, close)
+        generation = Generation(self._replicas[least_loaded(self._replicas[: self._serving])], prompts, outputs, n, close)
         self._open.add(generation)
         return generation
 
@@ -209,6 +220,7 @@ class Replicas:
         """What is inside now, of all replicas together."""
         machine, replicas = self.machine, self._replicas
         return {
+            "serving": self._serving,
             "in_flight": len(self._open),
             "running": sum(len(replica.running) for replica in replicas),
             "waiting": sum(len(replica.waiting) for replica in replicas),

@@ -208,6 +208,13 @@ class EmbeddingRequest(Asked):
         return prompts.of_input("input", self.input)
 
 
+class Serving(BaseModel):
+    """How many replicas take requests."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    serving: int
+
+
 Body = TypeVar("Body", bound=Asked)
 
 

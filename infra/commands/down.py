@@ -13,7 +13,7 @@ from infra import processes
 from infra.run_state import one_command_at_a_time, supervisor, supervisor_file
 from streams.settings import Settings
 
-DATA = ("kafka", "clickhouse", "workers", "logs", "run")
+DATA = ("kafka", "clickhouse", "workers", "gateways", "logs", "run")
 
 
 def down(

@@ -68,7 +68,8 @@ def _desired(settings: Settings, only: str | None, workers: str | None, *, alrea
     from_settings = {role: getattr(settings, f"{role}_workers") for role in ROLES if role not in ALONE}
     kept: Mapping[str, int] = before.workers if before else from_settings
     parts = tuple(part for part in PARTS if part in named or (before and part in before.parts))
-    return Desired(parts, {**kept, **counts(workers)}, before.asked + 1 if before else 1)
+    beside = before.beside if before else {}
+    return Desired(parts, {**kept, **counts(workers)}, before.asked + 1 if before else 1, beside)
 
 
 def _is_stopping(settings: Settings) -> bool:

@@ -1,14 +1,17 @@
-"""The demo's second pool: a token pool, a gateway that serves it, and acts in which its replicas change."""
+"""The demo's second pool: a token pool, what serves it, its tenants' clients, and acts in which its replicas change."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from infra.demo.gateway import Gateway
-from infra.demo.shared_pool import ACTS, act_at, pool_command, profile_commands, requests
-from infra.demo.store import DemoStore
+from infra.demo.accounts import Account, accounts
+from infra.demo.clients import Answered, Clients
+from infra.demo.pool_store import PoolStore, Standing
+from infra.demo.serving import Serving
+from infra.demo.shared_pool import ACTS, BURST, CALM, TENANTS, act_at, pool_command, profile_commands, requests, span_ms
 from schemas.published import PoolCommand, ProfileCommand
 from streams.client import CommandPublisher
+from streams.errors import UserError
 from streams.settings import Settings
 
 
@@ -17,19 +20,23 @@ class Play:
 
     Attributes:
         pool: its name.
-        gateway: serves it.
+        serving: the gateway, and the backend behind it.
+        clients: who asks.
         store: what landed of it.
         act: its title; empty before the first one.
     """
 
+    clients: Clients
+
     def __init__(self, settings: Settings, *, pool: str, run: str, period_s: int, seed: int, seconds: float) -> None:
         self.pool = pool
-        self.gateway = Gateway(settings, pool, f"{run}-gateway", partial(requests, seed, seconds))
-        self.store = DemoStore(settings, self.gateway.source, pool)
+        self.serving = Serving(settings, pool, f"{run}-gateway")
+        self.store = PoolStore(settings, self.serving.source, pool)
         self.act = ""
         self._settings = settings
         self._run = run
         self._period_s = period_s
+        self._seed = seed
         self._seconds = seconds
         self._acts = 0
 
@@ -37,10 +44,22 @@ class Play:
         """What an operator publishes beforehand."""
         return pool_command(self.pool, self._run, self._period_s), profile_commands(self.pool, self._run, self._period_s)
 
+    def open(self) -> dict[str, str]:
+        """The doors: when backend and gateway are ready everybody gets a key (tenant -> key), and may begin.
+
+        Raises:
+            Unavailable: it takes too long.
+        """
+        self.serving.wait()
+        keys = self.serving.keys(tenant.name for tenant in TENANTS)
+        asked = partial(requests, self._seed, self._seconds)
+        self.clients = Clients(self.serving.url, keys, asked, whole=(tenant.name for tenant in TENANTS if not tenant.streams))
+        return keys
+
     def turn(self) -> bool:
-        """Whether an act has begun; its replicas are an operator's command."""
-        number = act_at(self.gateway.at_ms, self._seconds)
-        if number < self._acts or not self.gateway.running:
+        """Whether an act has begun; its replicas are an operator's command, and the backend's."""
+        number = act_at(self.clients.at_ms, self._seconds)
+        if number < self._acts or not self.clients.running:
             return False
         before = ACTS[self._acts - 1].replicas if self._acts else ACTS[0].replicas
         self._acts, act = number + 1, ACTS[number]
@@ -48,10 +67,33 @@ class Play:
         if act.replicas != before:
             with CommandPublisher(self._settings) as operator:
                 operator.publish(pool_command(self.pool, self._run, self._period_s, replicas=act.replicas, version=self._acts))
+            self.serving.scale(act.replicas)
         return True
 
-    def counted(self) -> dict[str, tuple[int, int, int]]:
-        """By the gateway: tenant -> requests admitted, refused, stopped."""
-        gateway = self.gateway
-        tenants = sorted(gateway.admitted.keys() | gateway.refused.keys())
-        return {name: (gateway.admitted[name], gateway.refused[name], gateway.stopped[name]) for name in tenants}
+    def standings(self) -> tuple[dict[str, Standing], dict[str, Standing]]:
+        """By tenant: of the act that is on, and of the one before the burst."""
+        calm = self._standing(CALM)
+        return (self._standing(self._acts - 1) if self._acts > CALM + 1 else calm), calm
+
+    def burst(self) -> tuple[dict[str, Standing], dict[str, Standing]]:
+        """By tenant: before the burst, and in it."""
+        return self._standing(CALM), self._standing(BURST)
+
+    def settled(self) -> list[Account]:
+        """What the backend counted of each tenant, beside what landed.
+
+        Raises:
+            UserError: the backend does not answer.
+        """
+        return accounts(self.store.landed_requests(), self.serving.made(), self.clients.stopped, self.store.in_periods())
+
+    @property
+    def answered(self) -> dict[str, Answered]:
+        """By tenant: how its clients were answered, of those that asked."""
+        return {tenant: told for tenant, told in self.clients.answered.items() if told.asked}
+
+    def _standing(self, act: int) -> dict[str, Standing]:
+        if self.clients.began_ms is None:
+            raise UserError("the clients have not begun")
+        first, behind = (self.clients.began_ms + edge for edge in span_ms(act, self._seconds))
+        return self.store.standing(first, behind)

@@ -11,22 +11,24 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.live import Live
 
 from infra.demo import market_view, pool_view, view
+from infra.demo.engine import Engine
 from infra.demo.feed import Feed
 from infra.demo.plan import Plan, free_name, plan
 from infra.demo.play import Play
+from infra.demo.serving import keep_api_keys
+from infra.demo.shared_pool import TENANTS
 from infra.demo.store import DemoStore, Period
 from infra.demo.traders import Trader, admitted, keep_keys, set_bots
 from infra.demo.trading import NO_TRADES, Volume, met_without
 from infra.run_state import supervisor
 from infra.workloads import Workload
-from schemas.published import Policy, ProfileCommand
+from schemas.published import Policy
 from streams.client import CommandPublisher
 from streams.errors import BadInput, Unavailable, UserError
 from streams.settings import Settings
@@ -35,8 +37,6 @@ EXAMPLE_QUERY = "SELECT tenant, sum(used), sum(charge) / 1e9 AS credits FROM all
 FRAMES_PER_S = 2
 KEYS = "keys"
 """Folder of the home in which each run leaves the private keys of its traders."""
-POOL_READY_S = 90.0
-"""How long the engine may take to hold the demo's pool: it does from the next period on."""
 BOTS_READY_S = 60.0
 """How long the bots' settings may take until they have landed in ClickHouse."""
 
@@ -107,7 +107,7 @@ def _running(settings: Settings, *, fresh: bool, keep: bool, console: Console) -
 
 def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
     run_id = f"demo-{time.time_ns() // 1_000_000:x}"
-    engine = _Engine(settings)
+    engine = Engine(settings)
     pool = free_name(engine.pools())
     wanted = plan(choices.workload, pool=pool, run=run_id, period_s=choices.period_s, policy=choices.policy)
     play = Play(settings, pool=f"{pool}-gpu", run=run_id, period_s=choices.period_s, seed=choices.seed, seconds=choices.seconds)
@@ -122,27 +122,29 @@ def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
         engine.wait_for(play.pool, entitled)
     store = DemoStore(settings, run_id, pool)
     keys = settings.home / KEYS / run_id
+    play.serving.start()
     _begin_trading(settings, store, wanted.traders, keys, console)
+    with console.status("backend and gateway start"):
+        keep_api_keys(play.open(), keys)
+    console.print(f"gateway: {play.serving.url}/v1, in front of `bourse backend`: {play.serving.backend_url}/v1", markup=False)
     console.print(f"dashboard: {settings.dashboard_url}", markup=False)
     feed = Feed(settings, choices.workload, pool, run_id)
     try:
         feed.start()
-        play.gateway.start()
+        play.clients.start()
         _watch(_Watched(engine, feed, store, wanted, play), console)
     finally:
-        requests = play.gateway.finish()
+        play.clients.finish()
         usage, latency = feed.finish()
     set_bots(settings, wanted.traders, enabled=False)
     published = {"usage": usage.acknowledged, "latency": latency.acknowledged}
-    counted = _count(
-        [_Published(store, published, dict(feed.tokens)), _Published(play.store, requests, dict(play.gateway.tokens))], console
-    )
+    counted = _count(store, published, dict(feed.tokens), play, console)
     _sum_up_trading(settings, store, wanted, console)
     if (boosts := store.boosts()).tenants:
         console.print(view.sla(boosts), markup=False, highlight=False, soft_wrap=True)
     agreed = _sum_up_token_pool(play, console)
     proved = _prove(settings, (pool, play.pool), console)
-    _tell_more(settings, store, wanted.traders, keys, keep=choices.keep, console=console)
+    _tell_more(settings, store, wanted.traders, keys, play, keep=choices.keep, console=console)
     return 0 if counted and agreed and proved else 1
 
 
@@ -164,50 +166,10 @@ def _begin_trading(settings: Settings, store: DemoStore, traders: tuple[Trader, 
 
 
 @dataclass(slots=True)
-class _Engine:
-    """The engine's web view; remembers its last answer, as the engine may be restarting."""
-
-    settings: Settings
-    last: dict[str, Any] | None = None
-
-    def pools(self) -> list[str]:
-        """Names of the pools there are."""
-        return list(self._get("/pools") or {})
-
-    def pool(self, name: str) -> dict[str, Any] | None:
-        """The pool as it is now, or as it was when the engine last answered."""
-        self.last = self._get(f"/pools/{name}") or self.last
-        return self.last
-
-    def wait_for(self, name: str, profiles: Iterable[ProfileCommand]) -> None:
-        """Returns when a period of the pool is open in which every profile holds.
-
-        Raises:
-            Unavailable: it takes too long.
-        """
-        deadline = time.monotonic() + POOL_READY_S
-        bases = {profile.tenant: profile.base for profile in profiles}
-        while time.monotonic() < deadline:
-            pool = self._get(f"/pools/{name}")
-            if pool is not None and pool["open_period"] is not None and {t["tenant"]: t["base"] for t in pool["tenants"]} == bases:
-                return
-            time.sleep(1 / FRAMES_PER_S)
-        raise Unavailable(f"the engine does not hold pool {name} after {POOL_READY_S:.0f} s: see `bourse status` and the logs")
-
-    def _get(self, path: str) -> dict[str, Any] | None:
-        try:
-            answer = httpx.get(self.settings.engine_web_url() + path, timeout=5)
-        except httpx.HTTPError:
-            return None
-        found = answer.json() if answer.status_code == httpx.codes.OK else None
-        return found if isinstance(found, dict) else None
-
-
-@dataclass(slots=True)
 class _Watched:
     """What is looked at while events flow."""
 
-    engine: _Engine
+    engine: Engine
     feed: Feed
     store: DemoStore
     wanted: Plan
@@ -218,7 +180,7 @@ class _Watched:
     @property
     def running(self) -> bool:
         """Whether more events come."""
-        return self.feed.running or self.play.gateway.running
+        return self.feed.running or self.play.clients.running
 
     def new_periods(self, known: list[Period]) -> list[Period]:
         """Periods that closed and landed since."""
@@ -233,6 +195,10 @@ class _Watched:
                 if row["tenant"] in backlog.tenants:
                     backlog.serve(row["tenant"], row["allocated"] / pool["period_s"])
         return pool
+
+    def token_pool(self) -> str:
+        """How far the token pool is."""
+        return pool_view.line(self.play.clients.answered, self.play.clients.in_flight, self.play.act)
 
     def told(self) -> str:
         """How far everything is."""
@@ -254,48 +220,49 @@ def _watch(watched: _Watched, console: Console) -> None:
             if console.is_terminal:
                 watched.landed = watched.store.landed()
                 watched.volume = watched.store.volume()
-                token_pool = pool_view.line(watched.play.gateway, watched.play.act)
-                told = (market_view.line(watched.volume), watched.told(), token_pool)
-                screen.update(view.live(pool, watched.wanted.tempers, periods, told), refresh=True)
+                told = (market_view.line(watched.volume), watched.told())
+                token_pool = pool_view.live(*watched.play.standings(), watched.token_pool())
+                screen.update(
+                    view.live(pool, watched.wanted.tempers, periods, told, beside=token_pool, height=console.height), refresh=True
+                )
             else:
                 if turned:
-                    told_now = pool_view.line(watched.play.gateway, watched.play.act)
-                    console.print(told_now, markup=False, highlight=False, soft_wrap=True)
+                    console.print(watched.token_pool(), markup=False, highlight=False, soft_wrap=True)
                 for period in new:
                     console.print(view.line(period), markup=False, highlight=False, soft_wrap=True)
             time.sleep(1 / FRAMES_PER_S)
 
 
-class _Published(NamedTuple):
-    """What was acknowledged of one pool: events by kind, tokens by tenant."""
+def _count(store: DemoStore, events: dict[str, int], tokens: dict[str, int], play: Play, console: Console) -> bool:
+    """Whether every event arrived once and every token was counted once: what the feed published, and the gateway.
 
-    store: DemoStore
-    events: dict[str, int]
-    tokens: dict[str, int]
-
-
-def _count(published: Iterable[_Published], console: Console) -> bool:
-    """Whether every event arrived once and every token was counted once."""
-    arrivals, sums = [], []
+    Args:
+        store: of the feed's pool.
+        events: of the feed that were acknowledged, by kind.
+        tokens: of the feed, by tenant.
+        play: the gateway's pool.
+        console: where it is told.
+    """
     with console.status("waiting until the last period is closed") as spinner:
-        for store, events, tokens in published:
-            store.wait_until_landed(events, tokens, spinner.update)
-            arrivals += store.arrivals(events)
-            sums += store.sums(tokens)
+        store.wait_until_landed(events, tokens, spinner.update)
+        of_gateway = play.store.wait_until_settled(play.answered, spinner.update)
+        arrivals, sums, accounts = [*store.arrivals(events), *of_gateway], store.sums(tokens), play.settled()
     console.print()
     console.print(view.arrivals(arrivals))
     console.print(view.sums(sums))
-    exact = all(row.exact for row in arrivals) and all(row.exact for row in sums)
+    console.print(pool_view.accounts(accounts))
+    exact = all([row.exact for row in arrivals] + [row.exact for row in sums] + [row.exact for row in accounts])
     if not exact:
         console.print("Counts differ: something was lost or doubled.", style="bold red")
     return exact
 
 
 def _sum_up_token_pool(play: Play, console: Console) -> bool:
-    """Whether what landed of admission is what the gateway counted."""
-    rows, counted = play.store.entitlements(), play.counted()
-    console.print(pool_view.entitlements(rows, counted))
-    return pool_view.agrees(rows, counted)
+    """Whether what landed of admission is what clients were answered."""
+    rows, answered = play.store.entitlements(), play.answered
+    console.print(pool_view.burst(*play.burst()))
+    console.print(pool_view.entitlements(rows, answered))
+    return pool_view.agrees(rows, answered)
 
 
 def _sum_up_trading(settings: Settings, store: DemoStore, wanted: Plan, console: Console) -> None:
@@ -318,7 +285,7 @@ def _prove(settings: Settings, pools: Iterable[str], console: Console) -> bool:
 
 
 def _tell_more(
-    settings: Settings, store: DemoStore, traders: tuple[Trader, ...], keys: Path, *, keep: bool, console: Console
+    settings: Settings, store: DemoStore, traders: tuple[Trader, ...], keys: Path, play: Play, *, keep: bool, console: Console
 ) -> None:
     bourse = _command()
     again = f"the dashboard is at {settings.dashboard_url}" if keep else "starts it again and prints the dashboard's address"
@@ -332,6 +299,10 @@ def _tell_more(
         tenant = traders[0].tenant
         order = f"{bourse} order sell {store.pool} +5 1000 --price 1500 --tenant {tenant} --key {_shown(keys / tenant)}.pem"
         lines.append(f"{order}     # trade as it")
+    if keep:
+        body = '{"model": "simulated", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 40, "stream": true}'
+        key = f"$(cat {_shown(keys / TENANTS[0].name)}.key)"
+        lines.append(f"curl -N {play.serving.url}/v1/chat/completions -H \"authorization: Bearer {key}\" -d '{body}'")
     console.print("\nWhere to look next (the data stay):", style="bold")
     for text in lines:
         console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 
 from infra.workloads import Request
 from schemas.entitlements import RateQuota
+from schemas.loops import SlaLoop
 from schemas.published import PoolCommand, ProfileCommand, Tier
 
 REPLICAS = 4
 REPLICA_TOKENS_PER_S, REPLICA_KV_BLOCKS, REPLICA_CONCURRENCY = 2_500, 480, 12
-"""What a replica serves, holds and runs at once: enough requests to watch, few enough for a machine that runs all of this besides.
-At full throughput both spaces are about full, too."""
+"""What a replica serves, holds and runs at once: of CHAT about what `bourse backend` does with 12 at once (its model of a GPU, at
+the GPU's own speed). Enough requests to watch, few enough for a machine that runs all of this besides. At full throughput both
+spaces are about full, too."""
+BURST_MS = 4_000
+"""How much of a rate may be spent at once: each tenant's requests fit into it, and an overload of seconds is one."""
 BASE_PRICE, RESERVE_PRICE = 1_000, 1_500
 """Nanocredits per token, as in the demo's other pool."""
 HALF_LIFE_S = 20
 """Of debts: they fade while somebody watches."""
-MOST_INPUT, MOST_OUTPUT, LEAST_RESERVED = 1_500, 600, 64
+LEAST_INPUT, MOST_INPUT, MOST_OUTPUT, LEAST_RESERVED = 8, 1_500, 600, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Sizes:
         return sum(math.exp(mean + self.deviation**2 / 2) for mean in (self.input, self.output))
 
 
-CHAT, BATCH = Sizes(5.6, 4.7), Sizes(6.2, 5.7)
+SHORT, CHAT, BATCH = Sizes(5.2, 4.2), Sizes(5.6, 4.7), Sizes(6.2, 5.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Entitled:
         weight: by which it shares.
         sizes: of its requests.
         throughput: how far it may borrow, and what it lends.
+        sla_ms: the longest that a request may take.
+        streams: whether it wants its answers token by token.
     """
 
     name: str
@@ -73,28 +79,35 @@ class Entitled:
     weight: str = "1"
     sizes: Sizes = CHAT
     throughput: RateQuota | None = None
+    sla_ms: int | None = None
+    streams: bool = True
 
 
 TENANTS = (
-    Entitled("kestrel", Tier.DEDICATED, 2_000, throughput=RateQuota(borrowing_limit=0)),
-    Entitled("lumen", Tier.GUARANTEED, 4_000, throughput=RateQuota(borrowing_limit=1_000)),
+    Entitled("kestrel", Tier.DEDICATED, 2_000, throughput=RateQuota(borrowing_limit=0), sla_ms=7_500),
+    Entitled("lumen", Tier.GUARANTEED, 4_000, sizes=SHORT, throughput=RateQuota(borrowing_limit=1_000), sla_ms=5_000),
     Entitled("meridian", Tier.ELASTIC, 1_000, weight="2"),
     Entitled("nimbus", Tier.ELASTIC, 1_000),
-    Entitled("orchard", Tier.SPOT),
+    Entitled("orchard", Tier.SPOT, streams=False),
     Entitled("pelican", Tier.PREEMPTIBLE, sizes=BATCH),
 )
 
 ACTS = (
-    Act("lumen is nearly idle: what it is guaranteed is lent", (1_200, 200, 3_000, 0, 4_000, 4_000)),
-    Act("lumen is back: spot is throttled, preemptible requests are stopped", (1_200, 3_800, 3_000, 0, 4_000, 4_000)),
-    Act("nimbus comes, too: elastic tenants share by weight and debt", (1_200, 3_800, 6_000, 4_000, 2_000, 2_000)),
-    Act("two of four replicas are lost: dedicated first, then guaranteed", (1_200, 3_800, 4_000, 4_000, 2_000, 2_000), 2),
+    Act("before the burst: everybody has what it asks for", (1_200, 2_800, 1_000, 0, 500, 500)),
+    Act("a burst of spot: it gets what is idle, and is refused the rest", (1_200, 2_800, 1_000, 0, 12_000, 4_000)),
+    Act("lumen and elastic tenants want more: preemptible requests are stopped", (1_200, 3_800, 6_000, 4_000, 4_000, 4_000)),
+    Act("two of four replicas are taken away: dedicated first, then guaranteed", (1_200, 3_800, 4_000, 4_000, 2_000, 2_000), 2),
     Act("the replicas are back: who was owed comes first, and debts fade", (1_200, 3_800, 4_000, 4_000, 2_000, 2_000)),
 )
+CALM, BURST = 0, 1
+"""Acts in which kestrel, lumen and meridian ask the very same requests, once without and once with others' burst."""
 
 
 def pool_command(pool: str, run: str, period_s: int, *, replicas: int = REPLICAS, version: int = 0) -> PoolCommand:
-    """The pool, or a later version of it with other replicas. A period allocates what four of them serve in it."""
+    """The pool, or a later version of it with other replicas. A period allocates what four of them serve in it.
+
+    Its SLAs are there to be looked at: that they hold is the gateway's doing, so the loop that would move bases is off.
+    """
     return PoolCommand(
         id=f"{run}-{pool}-{version}",
         pool=pool,
@@ -107,6 +120,7 @@ def pool_command(pool: str, run: str, period_s: int, *, replicas: int = REPLICAS
         replica_kv_blocks=REPLICA_KV_BLOCKS,
         replica_concurrency=REPLICA_CONCURRENCY,
         debt_half_life_s=HALF_LIFE_S,
+        sla=SlaLoop(enabled=False),
     )
 
 
@@ -122,6 +136,7 @@ def profile_commands(pool: str, run: str, period_s: int) -> tuple[ProfileCommand
             tier=tenant.tier,
             weight=tenant.weight,
             throughput=tenant.throughput,
+            sla_ms=tenant.sla_ms,
         )
         for tenant in TENANTS
     )
@@ -132,13 +147,26 @@ def act_at(at_ms: int, seconds: float) -> int:
     return min(len(ACTS) - 1, int(at_ms * len(ACTS) / (seconds * 1000)))
 
 
+def span_ms(act: int, seconds: float) -> tuple[int, int]:
+    """When an act begins and ends, in the time of the play."""
+    first, behind = (int(1000 * seconds * number / len(ACTS)) for number in (act, act + 1))
+    return first, behind
+
+
 def requests(seed: int, seconds: float) -> Iterator[Request]:
-    """What is asked, in order of time: Poisson arrivals, the same for the same seed."""
-    tenants = (
-        _arrivals(random.Random(f"{seed}/{tenant.name}"), tenant, [act.loads[place] for act in ACTS], seconds)  # noqa: S311  a workload, no secret
-        for place, tenant in enumerate(TENANTS)
-    )
+    """What is asked, in order of time: Poisson arrivals, the same for the same seed.
+
+    In acts in which a tenant asks for as much it asks the same again, request for request: what differs then is what others do.
+    """
+    tenants = (_requests(seed, seconds, place, tenant) for place, tenant in enumerate(TENANTS))
     return heapq.merge(*tenants, key=lambda request: request.at_ms)
+
+
+def _requests(seed: int, seconds: float, place: int, tenant: Entitled) -> Iterator[Request]:
+    for number, act in enumerate(ACTS):
+        load = act.loads[place]
+        rng = random.Random(f"{seed}/{tenant.name}/{load}")  # noqa: S311  a workload, no secret
+        yield from _arrivals(rng, tenant, load, span_ms(number, seconds))
 
 
 def reserved_output(request: Request) -> int:
@@ -146,13 +174,11 @@ def reserved_output(request: Request) -> int:
     return max(LEAST_RESERVED, 1 << (request.output_tokens - 1).bit_length())
 
 
-def _arrivals(rng: random.Random, tenant: Entitled, loads: list[int], seconds: float) -> Iterator[Request]:
-    act_s = seconds / len(loads)
-    for number, load in enumerate(loads):
-        at = number * act_s
-        while load and (at := at + rng.expovariate(load / tenant.sizes.mean())) < (number + 1) * act_s:
-            asked, answered = (
-                min(most, 1 + int(rng.lognormvariate(mean, tenant.sizes.deviation)))
-                for mean, most in ((tenant.sizes.input, MOST_INPUT), (tenant.sizes.output, MOST_OUTPUT))
-            )
-            yield Request(int(at * 1000), tenant.name, asked, 0, answered)
+def _arrivals(rng: random.Random, tenant: Entitled, load: int, span: tuple[int, int]) -> Iterator[Request]:
+    at, behind = (float(edge) for edge in span)
+    while load and (at := at + 1000 * rng.expovariate(load / tenant.sizes.mean())) < behind:
+        asked, answered = (
+            min(most, least + int(rng.lognormvariate(mean, tenant.sizes.deviation)))
+            for mean, least, most in ((tenant.sizes.input, LEAST_INPUT, MOST_INPUT), (tenant.sizes.output, 1, MOST_OUTPUT))
+        )
+        yield Request(int(at), tenant.name, asked, 0, answered)

@@ -11,7 +11,6 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.demo.trading import Met, Traded, Volume
-from schemas.published import Tier
 from streams.clickhouse import connect
 from streams.errors import Unavailable, UserError
 from streams.settings import Settings
@@ -43,7 +42,10 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One topic's events of this run in ClickHouse. All zero but `published` and `landed`: nothing lost, nothing doubled."""
+    """One topic's events of this run in ClickHouse. All zero but `published` and `landed`: nothing lost, nothing doubled.
+
+    Of a gateway `published` is how many there must be: one for each request that it admitted, as its clients know.
+    """
 
     pool: str
     kind: str
@@ -54,7 +56,7 @@ class Arrival:
 
     @property
     def lost(self) -> int:
-        """Acknowledged but not landed."""
+        """Published but not landed."""
         return self.published - self.distinct
 
     @property
@@ -85,35 +87,6 @@ class TenantSums:
 
 
 @dataclass(frozen=True, slots=True)
-class Entitlement:
-    """What became of a token pool's tenant: requests by outcome, and its debt in tokens (below 0: it owes).
-
-    Attributes:
-        own: refused by its own limit.
-        pool: refused as the pool had no tokens, blocks or slots to spare for it.
-        stopped: admitted, and stopped for others.
-        most_owed: the highest debt of the run.
-        most_owing: the lowest.
-        owed: at the end.
-    """
-
-    tenant: str
-    tier: str
-    admitted: int
-    own: int
-    pool: tuple[int, int, int]
-    stopped: int
-    most_owed: int
-    most_owing: int
-    owed: int
-
-    @property
-    def refused(self) -> int:
-        """Whatever for."""
-        return self.own + sum(self.pool)
-
-
-@dataclass(frozen=True, slots=True)
 class Boosts:
     """What the SLA loop did.
 
@@ -136,8 +109,8 @@ class Boosts:
     left: int
 
 
-TOPICS = {"usage": "usage", "latency": "latency", "admission": "admissions"}
-"""Of the kinds of events whose tables are `<kind>_events`."""
+KINDS = ("usage", "latency")
+"""Of events: names of their topics, and their tables are `<kind>_events`."""
 
 
 class DemoStore:
@@ -151,7 +124,7 @@ class DemoStore:
 
     def landed(self) -> int:
         """Events of this run that have landed."""
-        counts = (f"(SELECT count() FROM {kind}_events WHERE source = {{source:String}})" for kind in TOPICS)  # noqa: S608  our own words
+        counts = (f"(SELECT count() FROM {kind}_events WHERE source = {{source:String}})" for kind in KINDS)  # noqa: S608  our own words
         return int(self._query(f"SELECT {' + '.join(counts)}")[0][0])
 
     def periods(self, after: int) -> list[Period]:
@@ -175,10 +148,10 @@ class DemoStore:
 
     def _arrival(self, kind: str, published: int) -> Arrival:
         (landed, distinct), (dead,) = (
-            self._query(f"SELECT count(), uniqExact(id) FROM {kind}_events WHERE source = {{source:String}}")[0],  # noqa: S608  one of three words
+            self._query(f"SELECT count(), uniqExact(id) FROM {kind}_events WHERE source = {{source:String}}")[0],  # noqa: S608  one of two words
             self._query(
                 "SELECT count() FROM dead_letters WHERE source_topic = {topic:String} AND position(payload, {source:String}) > 0",
-                topic=self._settings.topic(TOPICS[kind]),
+                topic=self._settings.topic(kind),
             )[0],
         )
         return Arrival(self.pool, kind, published, landed, distinct, dead)
@@ -253,26 +226,6 @@ class DemoStore:
         found = Met(capacity=self._query(f"SELECT toInt64(sum(capacity)) FROM periods {where}", **bounds)[0][0])  # noqa: S608  ours
         found.count(self._query(f"SELECT tenant, allocated, used FROM allocations {where}", **bounds))  # noqa: S608  ours
         return found
-
-    def entitlements(self) -> list[Entitlement]:
-        """What gateways of this run reported of the pool's tenants, and their debts; in the order of the tiers, then by name."""
-        rows = self._query(
-            "SELECT a.tenant, l.tier, a.admitted, a.own, a.tokens, a.blocks, a.slots, a.stopped, d.most, d.least, d.owed FROM"
-            " (SELECT tenant, toInt64(sum(admitted)) AS admitted, toInt64(sum(stopped)) AS stopped,"
-            " toInt64(sum(refused_own_throughput + refused_own_kv + refused_own_concurrency)) AS own,"
-            " toInt64(sum(refused_pool_throughput)) AS tokens, toInt64(sum(refused_pool_kv)) AS blocks,"
-            " toInt64(sum(refused_pool_concurrency)) AS slots"
-            " FROM admission_events WHERE source = {source:String} GROUP BY tenant) AS a"
-            " LEFT JOIN (SELECT tenant, max(debt) AS most, min(debt) AS least, argMax(debt, (journal_offset, fact_index)) AS owed"
-            " FROM debts WHERE pool = {pool:String} GROUP BY tenant) AS d ON d.tenant = a.tenant"
-            " LEFT JOIN (SELECT tenant, argMax(tier, (journal_offset, fact_index)) AS tier FROM limits"
-            " WHERE pool = {pool:String} GROUP BY tenant) AS l ON l.tenant = a.tenant"
-        )
-        found = [
-            Entitlement(tenant, tier, admitted, own, (tokens, blocks, slots), stopped, *(int(debt / 1000) for debt in debts))
-            for tenant, tier, admitted, own, tokens, blocks, slots, stopped, *debts in rows
-        ]
-        return sorted(found, key=lambda each: (list(Tier).index(Tier(each.tier)), each.tenant))
 
     def boosts(self) -> Boosts:
         """Whose SLA was exceeded, and who paid for it."""

@@ -14,6 +14,9 @@ from infra.demo.store import Arrival, Boosts, Period, TenantSums
 from infra.workloads import Temper
 
 SHOWN_TENANTS = 20
+LEAST_SHOWN = 3
+OTHER_LINES = 18
+"""Of the live view: both pools' headlines, the tables' heads and ends, and the other pool's six tenants."""
 SHOWN_PERIODS = 24
 BAR = 20
 NARROW: Mapping[str, Any] = {"padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
@@ -22,20 +25,29 @@ SPARK = "▁▂▃▄▅▆▇█"
 
 
 def live(
-    pool: Mapping[str, Any] | None, tempers: Mapping[str, Temper], periods: Sequence[Period], told: Sequence[str]
+    pool: Mapping[str, Any] | None,
+    tempers: Mapping[str, Temper],
+    periods: Sequence[Period],
+    told: Sequence[str],
+    *,
+    beside: RenderableType,
+    height: int,
 ) -> RenderableType:
-    """The table of the open period, under the pool's utilisation and over what was published.
+    """The table of the open period, under the pool's utilisation and over what was published; then the other pool.
 
     Args:
         pool: the engine's web view of the pool; None before it answers.
         tempers: how each tenant behaves.
         periods: closed so far.
         told: lines below the table.
+        beside: the token pool's table.
+        height: of the terminal, lines: tenants for whom there is no room are left out.
     """
-    below = [Text(line, style="dim") for line in told]
+    below = [*(Text(line, style="dim") for line in told), beside]
     if pool is None:
         return Group(Text("waiting for the engine"), *below)
-    return Group(_headline(pool), _utilisation(pool, periods), _table(pool, tempers), *below)
+    shown = max(LEAST_SHOWN, min(SHOWN_TENANTS, height - OTHER_LINES))
+    return Group(_headline(pool), _utilisation(pool, periods), _table(pool, tempers, shown), *below)
 
 
 def _headline(pool: Mapping[str, Any]) -> Text:
@@ -63,14 +75,14 @@ def _utilisation(pool: Mapping[str, Any], periods: Sequence[Period]) -> Text:
     )
 
 
-def _table(pool: Mapping[str, Any], tempers: Mapping[str, Temper]) -> Table:
+def _table(pool: Mapping[str, Any], tempers: Mapping[str, Temper], most: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", **NARROW)
     table.add_column("tenant", no_wrap=True)
     table.add_column("habit", no_wrap=True, style="dim")
     for name in ("base", "demand", "bid", "surplus", "traded", "allocated", "used", "charge"):
         table.add_column(name, justify="right", no_wrap=True)
     rows = pool["tenants"]
-    shown = rows if len(rows) <= SHOWN_TENANTS else sorted(rows, key=lambda row: -row["allocated"])[:SHOWN_TENANTS]
+    shown = rows if len(rows) <= most else sorted(rows, key=lambda row: -row["allocated"])[: most - 1]
     for row in shown:
         temper = tempers.get(row["tenant"])
         over = row["used"] > row["allocated"]
@@ -119,7 +131,7 @@ def arrivals(rows: Sequence[Arrival]) -> Table:
     table = Table(title="Events of this run, counted in ClickHouse", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("pool")
     table.add_column("event")
-    for name in ("acknowledged", "landed", "lost", "doubled", "dead", ""):
+    for name in ("published", "landed", "lost", "doubled", "dead", ""):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(

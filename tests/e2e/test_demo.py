@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra import processes
-from infra.demo.shared_pool import TENANTS
+from infra.demo.shared_pool import ACTS, BURST, TENANTS
 
 pytestmark = pytest.mark.e2e
 
@@ -37,13 +37,19 @@ def test_a_trace_is_watched_counted_and_proved(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for kind in ("usage", "latency"):
         assert _events(done.stdout, "demo", kind) == ["250", "250", "0", "0", "0", "✓", "exact"]
-    for kind in ("usage", "latency", "admission"):
+    for kind in ("usage", "latency"):
         published, landed, *rest = _events(done.stdout, "demo-gpu", kind)
         assert published == landed != "0"
         assert rest == ["0", "0", "0", "✓", "exact"]
-    assert done.stdout.count("✓ exact") == (2 + 3) + (3 + len(TENANTS)) + 1, "events and tenants of two pools; admissions"
-    assert "token pool: 0 admitted" in done.stdout
-    assert all(_numbers(done.stdout, f"{tenant.name} {tenant.tier} ")[0] for tenant in TENANTS if tenant.rate), "each is served"
+    assert done.stdout.count("✓ exact") == (2 + 2) + (3 + len(TENANTS)) + 1, "events and tenants of two pools; admissions"
+    for tenant in TENANTS:
+        requests, made, landed, *_ = _numbers(done.stdout, f"{tenant.name} ", "✓ exact")
+        assert made == landed
+        assert requests or not tenant.rate, "each is served"
+        assert _numbers(done.stdout, f"{tenant.name} {tenant.tier} ", last=True)[0] == requests, "admitted"
+    assert "gateway: http://127.0.0.1:" in done.stdout
+    assert f"; {ACTS[BURST].title}" in done.stdout
+    assert "What the burst changed" in done.stdout
     assert "✗" not in done.stdout
     assert "utilisation" in done.stdout, "a line for each closed period"
     assert "byte for byte" in done.stdout
@@ -64,10 +70,13 @@ def _events(text: str, pool: str, kind: str) -> list[str]:
     return line[2:]
 
 
-def _numbers(text: str, start: str) -> list[int]:
-    """Whole numbers of the line that begins so, its spaces taken together."""
-    (line,) = (line for line in (" ".join(line.split()) for line in text.splitlines()) if line.startswith(start))
-    return [int(word.replace(",", "")) for word in line.removeprefix(start).split() if re.fullmatch(r"[+-]?[\d,]+", word)]
+def _numbers(text: str, start: str, end: str = "", *, last: bool = False) -> list[int]:
+    """Whole numbers of the line that begins and ends so (of several the last one), its spaces taken together."""
+    lines = [
+        line for line in (" ".join(line.split()) for line in text.splitlines()) if line.startswith(start) and line.endswith(end)
+    ]
+    assert len(lines) == 1 or (last and lines), lines
+    return [int(word.replace(",", "")) for word in lines[-1].removeprefix(start).split() if re.fullmatch(r"[+-]?[\d,]+", word)]
 
 
 def test_a_period_that_is_no_whole_number_of_ticks_is_refused_before_anything_starts(tmp_path: Path) -> None:

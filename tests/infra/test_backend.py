@@ -335,11 +335,13 @@ def test_bad_input(backend: Running, path: str, body: Any, expected: tuple[int, 
 
 def test_every_tenth_fails(tmp_path: Path) -> None:
     with running_backend(fail_rate=0.1, counts=tmp_path / "counts") as running:
-        body = {**CHAT, "max_tokens": 1}
-        statuses = [running.http.post(f"{running.url}/chat/completions", json=body).status_code for _ in range(30)]
+        asked = {**CHAT, "max_tokens": 1}
+        statuses = [running.http.post(f"{running.url}/chat/completions", json=asked).status_code for _ in range(30)]
         assert statuses == ([200] * 9 + [500]) * 3
         assert [one["id"] for one in running.http.get(f"{running.url}/models").json()["data"]] == ["simulated"]
         assert running.http.get(f"{running.root}/health").status_code == 200
+        for body, status in (({"serving": 1}, 200), ({"serving": 2}, 400), ({"serving": "1"}, 400), ({}, 400)):
+            assert running.http.put(f"{running.root}/replicas", json=body).status_code == status
         assert "bourse_backend_requests_total 27\n" in running.http.get(f"{running.root}/metrics").text
     assert Counted(tmp_path / "counts").total.requests == 27
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import simpy
 
-from infra.backend.replicas import Clock, LiveReplica, Replicas
+from infra.backend.replicas import Clock, Generation, LiveReplica, Replicas
 from infra.simulate.batching import Sequence
 from infra.simulate.machine import Machine
 from infra.simulate.replica import Replica
@@ -150,6 +150,39 @@ def test_a_request_goes_where_the_fewest_are_and_waits_its_turn() -> None:
         for one in started:
             await one.changed()
         assert ended == list(range(6))
+        running.cancel()
+
+    leap(real())
+
+
+def test_replicas_that_are_taken_away_end_what_they_run() -> None:
+    async def real() -> None:
+        replicas = Replicas(Machine(sequences=1), 2, 1.0)
+        running = asyncio.create_task(replicas.run())
+        ended: list[int] = []
+
+        def start(number: int) -> Generation:
+            return replicas.start([10], [5], 1, lambda _: ended.append(number))
+
+        before = [start(0), start(1)]
+        replicas.serve(1)
+        after = [start(2), start(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert {"serving": 1, "running": 2, "waiting": 2}.items() <= replicas.figures().items()
+        for one in (*before, *after):
+            await one.changed()
+        assert ended == [0, 1, 2, 3], "one after the other, where there were two"
+        replicas.serve(2)
+        again = [start(4), start(5)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert {"serving": 2, "running": 2, "waiting": 0}.items() <= replicas.figures().items()
+        for one in again:
+            await one.changed()
+        for wrong in (0, 3):
+            with pytest.raises(ValueError, match="1 to 2 replicas"):
+                replicas.serve(wrong)
         running.cancel()
 
     leap(real())

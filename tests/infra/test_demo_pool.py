@@ -10,10 +10,16 @@ import pytest
 from journal_world import World, of_kind
 from rich.console import Console
 
-from infra.demo import pool_view
-from infra.demo.gateway import BURST_MS
+from infra.demo import pool_view, view
+from infra.demo.accounts import Landed, accounts
+from infra.demo.clients import Answered, Reserved
+from infra.demo.pool_store import Entitlement, Standing
+from infra.demo.serving import Made
 from infra.demo.shared_pool import (
     ACTS,
+    BURST,
+    BURST_MS,
+    CALM,
     MOST_INPUT,
     REPLICA_CONCURRENCY,
     REPLICA_KV_BLOCKS,
@@ -25,8 +31,8 @@ from infra.demo.shared_pool import (
     profile_commands,
     requests,
     reserved_output,
+    span_ms,
 )
-from infra.demo.store import Entitlement
 from infra.workloads import Request
 from processors.entitlement import RESERVED, TIERS
 from schemas.facts import CommandRefused
@@ -73,6 +79,20 @@ def test_the_same_seed_asks_the_same() -> None:
     assert list(requests(1, SECONDS)) != list(requests(2, SECONDS))
 
 
+def test_who_asks_as_much_in_the_burst_asks_the_same_as_before_it() -> None:
+    def asked(act: int, tenant: str) -> list[tuple[int, int, int]]:
+        first, behind = span_ms(act, SECONDS)
+        found = [each for each in requests(1, SECONDS) if each.tenant == tenant and first <= each.at_ms < behind]
+        return [(each.at_ms - first, each.input_tokens, each.output_tokens) for each in found]
+
+    for place, tenant in enumerate(TENANTS):
+        calm, loud = asked(CALM, tenant.name), asked(BURST, tenant.name)
+        same = ACTS[CALM].loads[place] == ACTS[BURST].loads[place]
+        assert same is (tenant.tier not in (Tier.SPOT, Tier.PREEMPTIBLE)), "the burst is of those alone"
+        assert (calm == loud) is same
+        assert len(loud) > 4 * len(calm) or same
+
+
 def test_load_is_in_order_and_about_what_the_acts_say() -> None:
     asked = list(requests(3, SECONDS))
     assert all(first.at_ms <= second.at_ms for first, second in pairwise(asked))
@@ -106,14 +126,98 @@ def test_the_summary_fits_eighty_columns() -> None:
         Entitlement(tenant.name, tenant.tier, 12_345, 1_234, (1_234, 1_234, 1_234), 1_234, 23_456, -34_567, -12_345)
         for tenant in TENANTS
     ]
-    counted = {row.tenant: (row.admitted, row.refused, row.stopped) for row in rows}
+    answered = {
+        row.tenant: Answered(row.admitted - row.stopped, row.stopped, Counter(own_kv=row.own, pool_kv=sum(row.pool)))
+        for row in rows
+    }
     console = Console(width=80, file=StringIO(), record=True)
-    console.print(pool_view.entitlements(rows, counted))
+    console.print(pool_view.entitlements(rows, answered))
     text = console.export_text()
     assert "…" not in text
     for tenant in TENANTS:
         (line,) = (line.split() for line in text.splitlines() if line.startswith(tenant.name))
         assert line == [tenant.name, tenant.tier, "12,345", *["1,234"] * 5, "-34,567", "-12,345"]
     assert "✓ exact" in text
-    assert not pool_view.agrees(rows, counted | {"lumen": (12_345, rows[0].refused, 0)})
-    assert not pool_view.agrees(rows[1:], counted)
+    assert not pool_view.agrees(rows[1:], answered)
+    answered["lumen"].stopped += 1
+    assert not pool_view.agrees(rows, answered)
+    answered["lumen"].stopped -= 1
+    answered["lumen"].failed["upstream_timeout"] += 1
+    assert not pool_view.agrees(rows, answered)
+
+
+def test_the_live_view_fits_a_hundred_columns_and_its_terminal() -> None:
+    standing = Standing(1_234, 123, (1_234, 123, 123), 123, 12_345, 12_345, 12_345)
+    columns = ("base", "demand", "bid", "surplus", "bought", "sold", "allocated", "used", "charge")
+    pool = {
+        "pool": "demo",
+        "capacity": 1,
+        "period_s": 5,
+        "price": 1,
+        "utilisation": 0.5,
+        "tenants": [{"tenant": f"t{number}", **dict.fromkeys(columns, 1)} for number in range(10)],
+    }
+    everybody = {tenant.name: standing for tenant in TENANTS}
+    token_pool = pool_view.live(everybody, everybody, "token pool: 1 served; the act")
+    for height, shown in ((40, 10), (24, 5)):
+        console = Console(width=100, file=StringIO(), record=True)
+        console.print(view.live(pool, {}, [], ("market", "events"), beside=token_pool, height=height))
+        lines = console.export_text().splitlines()
+        assert len(lines) < height
+        assert "…" not in "".join(line for line in lines if "more" not in line)
+        assert sum(line.startswith("t") and line[1].isdigit() for line in lines) == shown
+        for tenant in TENANTS:
+            assert any(line.startswith(tenant.name) for line in lines)
+
+
+def test_the_burst_is_told_as_it_was() -> None:
+    calm = {"lumen": Standing(100, p50=900, p99=3_000, first_p99=90), "orchard": Standing(10, p50=1, p99=2)}
+    loud = {"lumen": Standing(100, p50=950, p99=3_300, first_p99=120), "orchard": Standing(40, 0, (50, 5, 5), 0, 1, 2)}
+    assert pool_view.told_of_burst(calm, loud) == [
+        "lumen (guaranteed): P99 3,300 ms in the burst, 3,000 ms before: 1.10×; none of its requests refused",
+        "orchard (spot): 60% of its requests refused",
+    ]
+    console = Console(width=100, file=StringIO(), record=True)
+    console.print(pool_view.burst(calm, loud))
+    text = console.export_text()
+    (line,) = (line.split() for line in text.splitlines() if line.startswith("lumen guaranteed"))
+    assert line[2:] == ["0%", "900", "950", "3,000", "3,300", "1.10×", "90", "120"]
+    assert pool_view.told_of_burst({}, {}) == [], "a play of a moment"
+
+
+WHOLE, STOPPED = Landed("r-1", "ann", 100, 50), Landed("r-2", "ben", 101, 20)
+MADE = {"r-1": Made(100, 50), "r-2": Made(100, 23)}
+KEPT = {"r-2": Reserved(100, 64)}
+COUNTED = {"ann": 150, "ben": 121}
+
+
+@pytest.mark.parametrize(
+    ("landed", "made", "stopped", "counted", "wrong"),
+    [
+        ([WHOLE, STOPPED], MADE, KEPT, COUNTED, []),
+        ([WHOLE, STOPPED._replace(output=23)], MADE, KEPT, {"ann": 150, "ben": 124}, []),
+        ([WHOLE, STOPPED._replace(output=0)], {"r-1": Made(100, 50)}, KEPT, {"ann": 150, "ben": 101}, []),
+        ([WHOLE, STOPPED], MADE, KEPT, {"ann": 150, "ben": 120}, ["ben"]),
+        ([WHOLE._replace(output=49), STOPPED], MADE, KEPT, {"ann": 149, "ben": 121}, ["ann"]),
+        ([WHOLE._replace(input=99, output=51), STOPPED], MADE, KEPT, COUNTED, ["ann"]),
+        ([WHOLE, STOPPED], MADE, {}, COUNTED, ["ben"]),
+        ([WHOLE, STOPPED._replace(output=24)], MADE, KEPT, {"ann": 150, "ben": 125}, ["ben"]),
+        ([WHOLE, STOPPED], {**MADE, "r-2": Made(100, 65)}, KEPT, COUNTED, ["ben"]),
+        ([WHOLE, STOPPED._replace(input=102)], MADE, KEPT, {"ann": 150, "ben": 122}, ["ben"]),
+        ([WHOLE, STOPPED], {"r-2": Made(100, 23)}, KEPT, COUNTED, ["ann"]),
+        ([STOPPED], MADE, KEPT, {"ben": 121}, [""]),
+    ],
+)
+def test_accounts_agree_request_by_request(
+    landed: list[Landed], made: dict[str, Made], stopped: dict[str, Reserved], counted: dict[str, int], wrong: list[str]
+) -> None:
+    rows = accounts(landed, made, stopped, counted)
+    assert [row.tenant for row in rows if not row.exact] == wrong
+    console = Console(width=100, file=StringIO(), record=True)
+    console.print(pool_view.accounts(rows))
+    text = console.export_text()
+    assert text.count("✗ differs") == len(wrong)
+    if not wrong:
+        assert [line.split()[1:] for line in text.splitlines() if line.startswith("ann")] == [
+            ["1", "150", "150", "150", "✓", "exact"]
+        ]
