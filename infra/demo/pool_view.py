@@ -33,17 +33,19 @@ def line(answered: Mapping[str, Answered], in_flight: int, act: str) -> str:
 
 
 def live(now: Mapping[str, Standing], calm: Mapping[str, Standing], told: str) -> RenderableType:
-    """A line for each tenant: what the gateway did with it in the act that is on, and how long its requests took.
+    """A line for each tenant: what the gateway did with it in the act that is on, and how long its requests took, seconds.
+
+    Beside P99 and the P99 to the first token stand those of the act before the burst.
 
     Args:
         now: of the act that is on.
         calm: of the act before the burst.
         told: the pool's line.
     """
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", **{**NARROW, "padding": (0, 1, 0, 0)})
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", **{**NARROW, "padding": 0})
     table.add_column("tenant", no_wrap=True)
     table.add_column("tier", no_wrap=True, style="dim")
-    for name in ("admitted", "own", "tokens", "blocks", "slots", "stopped", "P50 ms", "P99 ms", "before", "SLA", "first", "before"):
+    for name in ("admitted", "own", "tokens", "blocks", "slots", "stopped", "P50 s", "P99 s", "calm", "SLA", "first", "calm"):
         table.add_column(name, justify="right", no_wrap=True)
     for tenant in TENANTS:
         standing, before = now.get(tenant.name, NOTHING), calm.get(tenant.name, NOTHING)
@@ -51,9 +53,9 @@ def live(now: Mapping[str, Standing], calm: Mapping[str, Standing], told: str) -
             Text(tenant.name),
             tenant.tier,
             *(_count(n) for n in (standing.admitted, standing.own, *standing.pool, standing.stopped)),
-            _ms(standing.p50),
+            _s(standing.p50),
             _held(standing.p99, tenant.sla_ms),
-            *(_ms(found) for found in (before.p99, tenant.sla_ms, standing.first_p99, before.first_p99)),
+            *(_s(found) for found in (before.p99, tenant.sla_ms, standing.first_p99, before.first_p99)),
         )
     return Group(Text(told), table)
 
@@ -187,7 +189,7 @@ def _failed(answered: Mapping[str, Answered]) -> list[tuple[str, str, int]]:
 
 
 def _held(p99: int | None, sla_ms: int | None) -> Text:
-    return Text(_ms(p99), style="" if p99 is None or sla_ms is None else "green" if p99 <= sla_ms else "bold red")
+    return Text(_s(p99), style="" if p99 is None or sla_ms is None else "green" if p99 <= sla_ms else "bold red")
 
 
 def _times(before: int | None, within: int | None) -> Text:
@@ -198,6 +200,10 @@ def _times(before: int | None, within: int | None) -> Text:
 
 def _share(part: float | None) -> str:
     return "none" if not part else f"{part:.0%}"
+
+
+def _s(ms: int | None) -> str:
+    return "" if ms is None else f"{ms / 1000:.2f}"
 
 
 def _ms(found: int | None) -> str:

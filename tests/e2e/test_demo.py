@@ -45,8 +45,8 @@ def test_a_trace_is_watched_counted_and_proved(tmp_path: Path) -> None:
     for tenant in TENANTS:
         requests, made, landed, *_ = _numbers(done.stdout, f"{tenant.name} ", "✓ exact")
         assert made == landed
-        assert requests or not tenant.rate, "each is served"
-        assert _numbers(done.stdout, f"{tenant.name} {tenant.tier} ", last=True)[0] == requests, "admitted"
+        if tenant.rate:
+            assert _numbers(done.stdout, f"{tenant.name} {tenant.tier} ", last=True)[0] == requests > 0, "each is served"
     assert "gateway: http://127.0.0.1:" in done.stdout
     assert f"; {ACTS[BURST].title}" in done.stdout
     assert "What the burst changed" in done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +19,9 @@ from streams.gateway.asked import read as read_by_gateway
 from streams.gateway.counting import estimated
 
 
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as running:
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("gateway")) as running:
         yield running
 
 
@@ -34,6 +33,8 @@ def ended(clients: Clients) -> None:
 
 def test_requests_are_asked_in_time_and_counted_as_they_were_answered(gateway: World) -> None:
     gateway.limit({"ann": limits(), "ben": limits(Tier.SPOT, blocks=8)})
+    gateway.upstream.asked.clear()
+    gateway.desk.take_tallies()
     asked = [
         Request(0, "ann", 20, 0, 10),
         Request(5, "ben", 20, 0, 10),

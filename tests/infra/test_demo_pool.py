@@ -180,7 +180,7 @@ def test_the_burst_is_told_as_it_was() -> None:
     console = Console(width=100, file=StringIO(), record=True)
     console.print(pool_view.burst(calm, loud))
     text = console.export_text()
-    (line,) = (line.split() for line in text.splitlines() if line.startswith("lumen guaranteed"))
+    (line,) = (words for words in map(str.split, text.splitlines()) if words[:2] == ["lumen", "guaranteed"])
     assert line[2:] == ["0%", "900", "950", "3,000", "3,300", "1.10×", "90", "120"]
     assert pool_view.told_of_burst({}, {}) == [], "a play of a moment"
 
