@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from auditor import AuditError, audit, table
+from audited_periods import AuditError, table
+from auditor import audit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from journal_world import World, refold, state_bytes

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pool_world
 import pytest
-from auditor import table
+from audited_periods import table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_world import World
