@@ -99,6 +99,7 @@ class LatencyEvent(Event):
         order_by=("tenant", "source", "id"),
         landing=Landing.EVENT_ID,
         identity=("tenant", "source", "id"),
+        also_by=("pool", "time"),
     )
 
     time: Time

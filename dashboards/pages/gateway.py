@@ -72,7 +72,12 @@ PANELS: tuple[Panel, ...] = (
         "each gateway's part of the pool's capacity, or of a tenant's nominal quota",
         Series("tokens/s", {}, NOT_LEASED),
     ),
-    Panel("basis", "Tokens by basis", "who counted them", Stack("tokens", "tokens", BASES, NOT_MEASURED)),
+    Panel(
+        "basis",
+        "Tokens by basis",
+        "who counted them; of all tenants the eight with most requests",
+        Stack("tokens", "tokens", BASES, NOT_MEASURED),
+    ),
     Panel("scaling", "Replicas", "that there are, and that are asked for", Series("replicas", REPLICAS, NOT_SCALED)),
     Panel(
         "gateway_tenants",

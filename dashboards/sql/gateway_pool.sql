@@ -1,6 +1,6 @@
 -- What gateways did for a pool in the latest periods, as a whole.
--- Cost: reports are kept by pool and time. Latencies and usage are not: parts of the table that landed an hour before or earlier are
--- skipped whole, of the others the columns read here; of the pool's tenants alone, by whom they are sorted.
+-- Cost: reports and latencies are kept by pool and time, too: those of the periods shown are read, each once (LIMIT 1 BY), however many
+-- are kept.
 WITH
     (SELECT max(period) FROM capacity WHERE pool = {pool:String}) AS latest,
     (SELECT min(at) FROM capacity WHERE pool = {pool:String} AND period > latest - {periods:UInt32}) AS since,
@@ -56,8 +56,7 @@ CROSS JOIN
         SELECT latency_ms, ttft_ms
         FROM latency_events_landed
         WHERE
-            pool = {pool:String} AND time >= since AND landed_at >= since - INTERVAL 1 HOUR AND status = 'ok'
-            AND tenant IN (SELECT tenant FROM profiles WHERE pool = {pool:String})
+            pool = {pool:String} AND time >= since AND status = 'ok'
             AND ({tenant:String} = '' OR tenant = {tenant:String})
         LIMIT 1 BY tenant, source, id
     )

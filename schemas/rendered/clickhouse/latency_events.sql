@@ -15,12 +15,14 @@ CREATE TABLE IF NOT EXISTS `bourse`.`latency_events_landed`
     `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)),
     `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)),
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)),
-    `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1))
+    `landed_first` UInt64 MATERIALIZED 9223372036854775807 - `offset` COMMENT 'falls as the offset grows: the first copy of a row replaces later ones' CODEC(DoubleDelta, ZSTD(1)),
+    PROJECTION `by_pool_time` (SELECT * ORDER BY `pool`, `time`)
 )
 ENGINE = ReplacingMergeTree(`landed_first`)
 PARTITION BY toYYYYMM(landed_at)
 PRIMARY KEY (`tenant`, `source`, `id`)
 ORDER BY (`tenant`, `source`, `id`)
+SETTINGS deduplicate_merge_projection_mode = 'rebuild'
 COMMENT 'one accepted latency event, once: every landed copy; query latency_events instead';
 ALTER TABLE `bourse`.`latency_events_landed`
     ADD COLUMN IF NOT EXISTS `time` DateTime64(3, 'UTC') COMMENT 'milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) FIRST,
@@ -38,6 +40,8 @@ ALTER TABLE `bourse`.`latency_events_landed`
     ADD COLUMN IF NOT EXISTS `offset` Int64 COMMENT 'offset of that record' CODEC(DoubleDelta, ZSTD(1)) AFTER `partition`,
     ADD COLUMN IF NOT EXISTS `record_row` Int32 COMMENT 'place of the row among those of its record, from 0' CODEC(T64, ZSTD(1)) AFTER `offset`,
     ADD COLUMN IF NOT EXISTS `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC' CODEC(DoubleDelta, ZSTD(1)) AFTER `record_row`;
+ALTER TABLE `bourse`.`latency_events_landed` MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild';
+ALTER TABLE `bourse`.`latency_events_landed` ADD PROJECTION IF NOT EXISTS `by_pool_time` (SELECT * ORDER BY `pool`, `time`);
 CREATE OR REPLACE VIEW `bourse`.`latency_events`
 (
     `time` DateTime64(3, 'UTC') COMMENT 'milliseconds since 1970, UTC',
