@@ -116,6 +116,7 @@ async def going(settings: Settings, choices: Choices, parts: Parts) -> AsyncIter
         Unavailable: Kafka does not answer at the start.
     """
     async with AsyncExitStack() as ending:
+        parts.metered.start()
         ending.push_async_callback(asyncio.to_thread, parts.metered.close)
         await parts.keys.start()
         ending.push_async_callback(parts.keys.close)

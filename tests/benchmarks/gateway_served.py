@@ -121,6 +121,8 @@ def gateway(variant: Variant, upstream: int, keys: int, directory: Path, kafka: 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await gate.upstream.start()
+        if isinstance(metered, Metered):
+            metered.start()
         yield
         await gate.upstream.close()
         if isinstance(metered, Metered | WriteAhead):

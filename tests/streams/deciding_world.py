@@ -14,6 +14,7 @@ from streams.api_keys import new_key
 from streams.gateway.arriving import Rules
 from streams.gateway.beside import Beside
 from streams.gateway.counting import estimated
+from streams.gateway.following import read
 from streams.gateway.running import Choices, parts_of
 from streams.gateway.write_ahead import Ended, Position
 from streams.limits import PoolLimits
@@ -32,7 +33,7 @@ class Deciding:
     def ended(self) -> list[Ended]:
         files = self.beside.parts.metered._files
         assert files.running == self.desk.in_flight == self.beside.open == 0
-        return files.read(Position(0, 0), 10**6)[0]
+        return read(files.directory, Position(0, 0), 10**6)[0]
 
 
 @contextmanager

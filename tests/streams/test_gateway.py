@@ -21,6 +21,7 @@ from processors.entitlement import Capacity, Quota, TenantLimits
 from processors.waiting import Rules as WaitingRules
 from schemas.published import Tier
 from streams.gateway.arriving import Rules
+from streams.gateway.following import read
 from streams.gateway.write_ahead import Ended, Position
 
 CHAT = "/v1/chat/completions"
@@ -44,7 +45,7 @@ def gateway(shared: World) -> Iterator[World]:
 def ended(gateway: World) -> list[Ended]:
     gateway.settled()  # a client has its answer a moment before that is written down
     files = gateway.gate.metered._files
-    return files.read(Position(0, 0), 10**6)[0]
+    return read(files.directory, Position(0, 0), 10**6)[0]
 
 
 def ask(**fields: Any) -> dict[str, Any]:

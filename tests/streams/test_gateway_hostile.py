@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.gateway.arriving import Rules
+from streams.gateway.following import read
 from streams.gateway.listening import Listening
 from streams.gateway.write_ahead import Ended, Position
 
@@ -49,7 +50,7 @@ def gateway(shared: World, caplog: pytest.LogCaptureFixture) -> Iterator[World]:
 
 def last(gateway: World) -> Ended:
     files = gateway.gate.metered._files
-    return files.read(Position(0, 0), 10**6)[0][-1]
+    return read(files.directory, Position(0, 0), 10**6)[0][-1]
 
 
 def port(url: str) -> int:
@@ -356,7 +357,7 @@ def test_a_gateway_that_ends_tells_who_runs_and_measures_them(tmp_path: Path) ->
     thread.join(ENOUGH_S)
     assert '"code":"gateway_closing"' in told[0]
     assert told[0].endswith("data: [DONE]\n\n")
-    found = files.read(Position(0, 0), 10**6)[0]
+    found = read(files.directory, Position(0, 0), 10**6)[0]
     assert [each.status for each in found] == ["closing"]
     assert found[0].output_tokens > 0
 

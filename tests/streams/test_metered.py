@@ -49,6 +49,12 @@ def read(settings: Settings, topic: str, most: int) -> list[UsageEvent | Latency
     return found
 
 
+def started(settings: Settings, directory: Path) -> Metered:
+    metered = Metered(settings, "gate-1", directory / "wal")
+    metered.start()
+    return metered
+
+
 def begin(metered: Metered, name: str) -> None:
     metered.begin(Begun(name, "ann", "llm", "llama", NOW, 100, 50))
 
@@ -58,20 +64,20 @@ def end(metered: Metered, name: str) -> None:
 
 
 def test_what_ended_is_published_and_what_never_did_is_settled_by_the_next_process(settings: Settings, tmp_path: Path) -> None:
-    metered = Metered(settings, "gate-1", tmp_path / "wal")
+    metered = started(settings, tmp_path)
     for name in ("a", "b", "lost"):
         begin(metered, name)
     end(metered, "a")
     end(metered, "b")
     deadline = time.monotonic() + ENOUGH_S
-    while metered.published < 2:
+    while not metered.told_all:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert not metered.close(patience_s=0), "one runs still, and its process ends"
-    again = Metered(settings, "gate-1", tmp_path / "wal")
+    again = started(settings, tmp_path)
     assert again.lost == 1
     assert again.close()
-    third = Metered(settings, "gate-1", tmp_path / "wal")
+    third = started(settings, tmp_path)
     assert third.close()
     usage = read(settings, "usage", 3)
     assert [(event.id, event.source, event.output_tokens, event.basis) for event in usage if isinstance(event, UsageEvent)] == [
@@ -84,12 +90,12 @@ def test_what_ended_is_published_and_what_never_did_is_settled_by_the_next_proce
 
 def test_kafka_away_costs_nothing_that_was_measured(settings: Settings, tmp_path: Path) -> None:
     away = settings.model_copy(update={"kafka": "127.0.0.1:1"})
-    metered = Metered(away, "gate-1", tmp_path / "wal")
+    metered = started(away, tmp_path)
     names = [f"r{number}" for number in range(50)]
     for name in names:
         begin(metered, name)
         end(metered, name)
     assert not metered.close(patience_s=0.5), "Kafka has not got it all"
-    back = Metered(settings, "gate-1", tmp_path / "wal")
+    back = started(settings, tmp_path)
     assert back.close(ENOUGH_S)
     assert Counter(event.id for event in read(settings, "usage", 50)) == Counter(names)
