@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -27,6 +27,7 @@ from streams.gateway.arriving import Gone, Refuse, asked_of, body_of, header_of,
 from streams.gateway.asked import Kind
 from streams.gateway.counting import off_loop
 from streams.gateway.desk import Desk
+from streams.gateway.slow import Slow
 from streams.gateway.upstream import FAILURES, Upstream, broken, headers_back, not_reached, refused_upstream, told
 from streams.gateway.usage import Events, Measured, Usage
 from streams.gateway.write_ahead import Ended
@@ -53,9 +54,11 @@ class Gate(Parts):
 
     Attributes:
         upstream: who answers them.
+        slow: whose client does not take what is sent to it.
     """
 
     upstream: Upstream
+    slow: Slow = field(default_factory=Slow)
 
     @classmethod
     def in_front_of(cls, upstream: Upstream, parts: Parts) -> Gate:
@@ -99,6 +102,7 @@ class _Request(Wanted):
     in_events: bool = False
     answered: bool = False
     asked_upstream: bool = False
+    refused: int | None = None
     first_ms: int | None = None
 
     @classmethod
@@ -146,8 +150,9 @@ class _Request(Wanted):
             if admitted:
                 self._settle(measured, failure, broke=broke)
         if self.why in (Why.STOPPED, Why.CLOSING) and not self.answered:
-            with suppress(Gone):
-                await self._tell_stopped(measured)
+            with suppress(TimeoutError):  # a client that does not take this, either, is not told
+                async with asyncio.timeout(self.gate.rules.client_s):
+                    await self._tell_stopped(measured)
 
     def end(self, why: Why) -> None:
         """Its client is gone, or its capacity is reclaimed: it ends at its next await. Too late for one that is answered."""
@@ -177,7 +182,7 @@ class _Request(Wanted):
                     self.asked_upstream = False  # it did nothing for it
                     return failure
                 if answer.status >= 400:
-                    self.asked_upstream = False
+                    self.asked_upstream, self.refused = False, answer.status
                 if answer.content_type == "text/event-stream":
                     await self._stream(answer, measured)
                 else:
@@ -216,18 +221,15 @@ class _Request(Wanted):
         self.answered = not more
 
     async def _put(self, message: Message) -> None:
-        """A client that does not take what was sent holds up its own request only, and not for ever.
-
-        Raises:
-            Gone: it did not, and nobody is left to end.
-        """
+        """A client that does not take what was sent holds up its own request only, and not for ever."""
+        self.gate.slow.begins(self.name, self.gate.rules.client_s, self._too_slow)
         try:
-            async with asyncio.timeout(self.gate.rules.client_s):
-                await self.send(message)
-        except TimeoutError:
-            self.end(Why.GONE)
-            await asyncio.sleep(0)
-            raise Gone from None
+            await self.send(message)
+        finally:
+            self.gate.slow.ends(self.name)
+
+    def _too_slow(self) -> None:
+        self.end(Why.GONE)
 
     def _standing(self) -> Headers:
         return [*allowance_headers(self.desk.allowance(self.tenant)), (b"x-request-id", self.name.encode())]
@@ -282,6 +284,14 @@ class _Request(Wanted):
             latency_ms=latency,
             ttft_ms=None if first is None else first - self.came_ms,
             tpot_ms=None if first is None or output < 2 else (now - first) // (output - 1),
-            status=str(self.why or (failure and failure.code) or ("failed" if broke else "ok")),
+            status=self._status(failure, broke=broke),
         )
         write_end(self.gate, ended)
+
+    def _status(self, failure: Failure | None, *, broke: bool) -> str:
+        """What became of it: ended by somebody, failed, refused by upstream (`http_400`, as its client saw it), or `ok`."""
+        if self.why is not None or failure is not None:
+            return str(self.why or (failure and failure.code))
+        if broke:
+            return "failed"
+        return "ok" if self.refused is None else f"http_{self.refused}"

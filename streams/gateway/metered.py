@@ -114,7 +114,7 @@ class Metered:
         """The process; it ends when its standard input does, which nobody else holds."""
         command = [sys.executable, "-m", "streams.gateway.publishing", str(self._files.directory), self._source]
         environment = {**os.environ, **self._settings.as_environment()}
-        return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603  our own module
 
     def _look_after(self, publisher: subprocess.Popen[bytes]) -> None:
         """Starts the publisher again whenever it has ended, and ends it with the gateway."""
@@ -124,9 +124,7 @@ class Metered:
             if publisher.poll() is None:
                 continue
             again_s = AGAIN_S if time.monotonic() - started > LASTING_S else min(again_s * 2, LONGEST_AGAIN_S)
-            log.error(
-                "the publisher ended (%d); usage is kept in files, and it starts again in %g s", publisher.returncode, again_s
-            )
+            log.error("the publisher ended (%d), and starts again in %g s; files keep usage", publisher.returncode, again_s)
             if self._closing.wait(again_s):
                 break
             publisher, started = self._publisher(), time.monotonic()

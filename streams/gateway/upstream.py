@@ -1,11 +1,22 @@
-"""The runtime behind a gateway: asked by aiohttp's client, whose HTTP is parsed in C (httpx takes some three times as long)."""
+"""The runtime behind a gateway: asked by aiohttp's client, whose HTTP is parsed in C (httpx takes some three times as long).
+
+A request is asked again, once, only if nobody can have begun to work on it: it went out on a connection that had rested, which
+ended within STALE_S without a byte of an answer. That is what happens when the server closes an idle connection at the very moment
+in which a request is sent on it (RFC 9112, 9.3.1). A POST is not idempotent, so nothing else is asked again: on a fresh connection
+the server has seen it; one that ends later may have died of it; what was answered in part was worked on. Should a server close a
+connection so soon although it has begun, the work is done twice; the tenant pays once, for the answer that it got.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -14,10 +25,13 @@ from yarl import URL
 
 from streams.gateway.answers import Code, Failure, Headers
 
+log = logging.getLogger(__name__)
+
 CONNECT_S = 5.0
 KEEPALIVE_S = 4.0
-"""Less than the 5 s after which uvicorn (vLLM, SGLang) and llama.cpp close a connection that rests: a request that is sent at that
-very moment is lost, and can't be sent again, as nobody knows whether it was taken."""
+"""Less than the 5 s after which uvicorn (vLLM, SGLang) and llama.cpp close a connection that rests."""
+STALE_S = 0.1
+"""A server's close that was under way when a request was sent arrives within the time that packets take."""
 
 _HOPS = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade host"
@@ -30,6 +44,7 @@ _BACK = _HOPS | frozenset(b"server date retry-after x-request-id set-cookie alt-
 """Not passed back: what the gateway tells itself, and what would send a client past it, or give it what upstream knows it by."""
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 FAILURES = (aiohttp.ClientError, HttpProcessingError, TimeoutError)
 """What asking upstream raises. The second comes bare where what was to be an answer's body is no HTTP."""
 
@@ -69,6 +84,7 @@ class Upstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+            trace_configs=[_tracing()],
         )
 
     async def close(self) -> None:
@@ -87,8 +103,6 @@ class Upstream:
         Raises:
             any of FAILURES: as `broken` tells a client of.
         """
-        if self._session is None:
-            raise RuntimeError("start() comes first")
         headers = tuple(headers)
         kept_back = _HOPS | _OURS | _named_by_connection(headers)
         passed: CIMultiDict[str] = CIMultiDict(
@@ -100,9 +114,48 @@ class Upstream:
         if self._key is not None:
             passed["Authorization"] = f"Bearer {self._key}"
         url = URL(self._url + path, encoded=True)
-        async with self._session.request(method, url, headers=passed, data=body, allow_redirects=False) as answer:
+        async with await self._answer(method, url, passed, body) as answer:
             with _ends_with_its_connection(answer):
                 yield answer
+
+    async def _answer(self, method: str, url: URL, headers: CIMultiDict[str], body: bytes | None) -> aiohttp.ClientResponse:
+        """Its beginning; asked again once if the connection was closed already when the request was sent."""
+        if self._session is None:
+            raise RuntimeError("start() comes first")
+        went_out = SimpleNamespace(reused_at=None)
+        try:
+            return await self._session.request(
+                method, url, headers=headers, data=body, allow_redirects=False, trace_request_ctx=went_out
+            )
+        except _CLOSED as closed:
+            if not _was_stale(closed, went_out.reused_at):
+                raise
+        log.info("upstream had closed a connection that rested: the request is sent again")
+        return await self._session.request(method, url, headers=headers, data=body, allow_redirects=False)
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Tells each request when it was given a connection that had been used before."""
+
+    async def reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _told: Any) -> None:
+        if context.trace_request_ctx is not None:
+            context.trace_request_ctx.reused_at = time.monotonic()
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(reused)
+    return tracing
+
+
+def _was_stale(closed: Exception, reused_at: float | None) -> bool:
+    """Whether a connection that ended had been closed before the request came.
+
+    Args:
+        closed: how it ended; aiohttp puts what of an answer had come into the message.
+        reused_at: when the request was given it; None: it was fresh.
+    """
+    answered = isinstance(closed, aiohttp.ServerDisconnectedError) and not isinstance(closed.message, str)
+    not_there = isinstance(closed, aiohttp.ClientConnectorError)
+    return reused_at is not None and not answered and not not_there and time.monotonic() - reused_at < STALE_S
 
 
 @contextmanager

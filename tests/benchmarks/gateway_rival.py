@@ -58,5 +58,5 @@ def command(directory: Path, port: int, upstream: int, keys: list[str]) -> list[
     }
     path = directory / "config.yaml"
     path.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
-    serve = [str(python.parent / "litellm"), "--config", str(path), "--host", "127.0.0.1", "--port", str(port)]
-    return [*serve, "--num_workers", "1"]
+    serve = [str(python), "-c", "from litellm import run_server; run_server()", "--config", str(path)]
+    return [*serve, "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
