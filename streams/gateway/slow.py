@@ -1,4 +1,4 @@
-"""A bound on how long a client may take for what is sent to it: one timer for all, as one for each piece costs what sending does."""
+"""A bound on how long a client may take for what is sent to it: one timer for all, as one for each piece costs as much as it."""
 
 from __future__ import annotations
 
