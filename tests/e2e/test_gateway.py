@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from gateway_world import ScriptedUpstream, served
 from system import System, until
@@ -71,8 +72,16 @@ class Gateway:
         until(ready, 60, lambda: f"{self.name} ready: {self.log.read_text()[-1500:]}")
 
     def kill(self) -> None:
+        publisher = self.publisher
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        publisher.wait(30)
+
+    @property
+    def publisher(self) -> psutil.Process:
+        """What publishes what it wrote down."""
+        (child,) = (each for each in psutil.Process(self.process.pid).children() if "streams.gateway.publishing" in each.cmdline())
+        return child
 
     def stop(self) -> int:
         self.process.terminate()
@@ -173,6 +182,7 @@ def test_two_gateways_share_a_limit_while_one_is_killed_and_nothing_is_lost_or_d
             gateway.start()
             gateway.until_ready()
             load.until_more(f"{gateway.name} was killed")
+            gateway.publisher.kill()
             system.kill("engine-1")
             load.until_more("the engine was killed")
         load.end()

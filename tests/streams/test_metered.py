@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -55,6 +56,12 @@ def started(settings: Settings, directory: Path) -> Metered:
     return metered
 
 
+def publishers() -> list[psutil.Process]:
+    """Those of this process's gateways; one that was killed has no command any more."""
+    running = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
+    return [child for child in running if "streams.gateway.publishing" in child.cmdline()]
+
+
 def begin(metered: Metered, name: str) -> None:
     metered.begin(Begun(name, "ann", "llm", "llama", NOW, 100, 50))
 
@@ -86,6 +93,23 @@ def test_what_ended_is_published_and_what_never_did_is_settled_by_the_next_proce
         (LOST, "gate-1", 50, "reserved"),
     ]
     assert [event.id for event in read(settings, "latency", 2)] == ["a", "b"], "how long a lost one took nobody knows"
+
+
+def test_a_publisher_that_is_killed_is_started_again_and_ends_with_its_gateway(settings: Settings, tmp_path: Path) -> None:
+    metered = started(settings, tmp_path)
+    for number in range(40):
+        begin(metered, f"r{number}")
+        end(metered, f"r{number}")
+        if number in (0, 20):
+            (publisher,) = publishers()
+            publisher.kill()
+            deadline = time.monotonic() + ENOUGH_S
+            while publishers() in ([], [publisher]):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+    assert metered.close(ENOUGH_S)
+    assert {event.id for event in read(settings, "usage", 40)} == {f"r{number}" for number in range(40)}
+    assert publishers() == []
 
 
 def test_kafka_away_costs_nothing_that_was_measured(settings: Settings, tmp_path: Path) -> None:
