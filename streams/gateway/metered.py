@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from streams.gateway.write_ahead import Begun, Ended, WriteAhead
+from streams.gateway.write_ahead import Begun, Ended, WriteAhead, WriteAheadError
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,10 @@ class Metered:
         """Starts the publisher again whenever it has ended, and ends it with the gateway."""
         again_s, started = AGAIN_S, time.monotonic()
         while not self._closing.wait(LOOK_S):
-            self._files.tidy()
+            try:
+                self._files.tidy()
+            except (OSError, WriteAheadError) as broken:
+                log.error("files that nobody needs stay: %s", broken)  # noqa: TRY400  no mistake of ours
             if publisher.poll() is None:
                 continue
             again_s = AGAIN_S if time.monotonic() - started > LASTING_S else min(again_s * 2, LONGEST_AGAIN_S)

@@ -358,12 +358,15 @@ def read_told(directory: Path) -> Position:
     path = directory / "told"
     for _ in range(READS):
         try:
-            segment, offset, _ = path.read_text(encoding="ascii", errors="replace").split()
+            text = path.read_bytes()
+            if not text:  # it has just been made
+                return Position(0, 0)
+            segment, offset, _ = text.split()
             position = Position(int(segment), int(offset))
-            if path.read_bytes() == told_text(position):
-                return position
         except FileNotFoundError:
             return Position(0, 0)
         except ValueError:
             continue
+        if text == told_text(position):
+            return position
     raise WriteAheadError(f"{path}: does not hold a position; delete it to tell everything again, which counts once")

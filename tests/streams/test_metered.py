@@ -83,9 +83,9 @@ def test_what_ended_is_published_and_what_never_did_is_settled_by_the_next_proce
     assert not metered.close(patience_s=0), "one runs still, and its process ends"
     again = started(settings, tmp_path)
     assert again.lost == 1
-    assert again.close()
+    assert again.close(ENOUGH_S)
     third = started(settings, tmp_path)
-    assert third.close()
+    assert third.close(ENOUGH_S)
     usage = read(settings, "usage", 3)
     assert [(event.id, event.source, event.output_tokens, event.basis) for event in usage if isinstance(event, UsageEvent)] == [
         ("a", "gate-1", 7, "reported"),
