@@ -20,8 +20,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
+from infra.commands.figure_files import PlotFile, check_files
 from infra.embedded import EmbeddedBroker, EmbeddedClickHouse
 from streams.errors import BadInput, Unavailable, UserError
 from streams.settings import Settings
@@ -76,11 +78,12 @@ class Parts:
         self._console.print("starting ClickHouse …", style="dim")
         return self._stack.enter_context(EmbeddedClickHouse(self._home)).url
 
-    def arguments(self, module: ModuleType, *, quick: bool) -> dict[str, object]:
-        """What a benchmark's `run` is given: the stores that it names, and smaller sizes for a quick look."""
+    def arguments(self, module: ModuleType, *, quick: bool, offered: Mapping[str, object]) -> dict[str, object]:
+        """What a benchmark's `run` is given: the stores that it names, smaller sizes for a quick look, and what else is offered."""
         names = inspect.signature(module.run).parameters
         given: dict[str, object] = {name: getattr(self, name) for name in ("bootstrap", "clickhouse_url") if name in names}
-        return {**given, **{name: value for name, value in QUICK.items() if quick and name in names}}
+        more = {**offered, **(QUICK if quick else {})}
+        return {**given, **{name: value for name, value in more.items() if name in names}}
 
 
 def bench(
@@ -90,12 +93,14 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes: a look at whether all is well, not figures to quote.")
     ] = False,
+    plot_file: PlotFile = None,
 ) -> None:
     """Run the benchmarks of this checkout, each figure beside a baseline measured in the same run. Exit code 1 if one failed."""
     known = _known()
     chosen = names or sorted(known)
     if unknown := [name for name in chosen if name not in known]:
         raise BadInput(f"benchmark {unknown[0]!r}: one of {', '.join(sorted(known))} is expected")
+    check_files(None, plot_file)
     console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
     rows: list[Row] = []
     failed: list[str] = []
@@ -103,8 +108,13 @@ def bench(
         parts = Parts(Settings.load(), stack, console)
         for number, name in enumerate(chosen, 1):
             began = time.monotonic()
-            with console.status(f"{number}/{len(chosen)} {name} …"):
-                found = _run(known[name], parts, console, quick=quick)
+            title = f"{number}/{len(chosen)} {name}"
+            with console.status(f"{title} …") as status:
+
+                def progress(text: str, title: str = title, status: Status = status) -> None:
+                    status.update(f"{title}: {text}")
+
+                found = _run(known[name], parts, console, quick=quick, offered={"plot": plot_file, "progress": progress})
             if found is None:
                 failed.append(name)
             else:
@@ -123,11 +133,11 @@ def _known() -> dict[str, Path]:
     return files
 
 
-def _run(path: Path, parts: Parts, console: Console, *, quick: bool) -> list[Row] | None:
+def _run(path: Path, parts: Parts, console: Console, *, quick: bool, offered: Mapping[str, object]) -> list[Row] | None:
     """Rows of one benchmark; None if it failed, which must not cost the figures of the others."""
     try:
         with _importable(path) as module:
-            return list(module.run(**parts.arguments(module, quick=quick)))
+            return list(module.run(**parts.arguments(module, quick=quick, offered=offered)))
     except UserError as error:
         console.print(str(error), style="red", markup=False)
         return None

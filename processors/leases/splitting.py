@@ -31,6 +31,10 @@ BAND = 8
 BAND_WHEN_SHORT = 64
 """The same where the tenant was refused lately; then a single slot moves, too."""
 
+BAND_OF_RATE = 16
+"""The same of a promised rate. One that moves begins spent where it comes, and what had been saved of it is lost where it goes: to
+move it for the noise of a second costs its owner more than it lacks."""
+
 
 class Part(NamedTuple):
     """One limit of every tenant. `total` has a value a row, the others a row and a column a gateway.
@@ -59,13 +63,19 @@ def weights(wanted: Ints, short: Flags, otherwise: Ints | None = None) -> Ints:
     gateways = wanted.shape[1]
     if otherwise is not None:
         wanted = np.where((wanted.max(axis=1) > 0)[:, None], wanted, otherwise)
-    scale = np.maximum(wanted.max(axis=1) >> DIGITS, 1)
-    parts = -(-wanted // scale[:, None])
-    parts[parts.sum(axis=1) == 0] = 1
+    parts = _digits(wanted)
     whole = parts.sum(axis=1)
     reserve = np.where(short, RESERVE_WHEN_SHORT, RESERVE)
     by_use: Ints = parts * ((reserve - 1) * gateways)[:, None] + whole[:, None]
     return by_use
+
+
+def _digits(amounts: Ints) -> Ints:
+    """Rows in proportion, of DIGITS digits; equal parts where all is 0."""
+    scale = np.maximum(amounts.max(axis=1) >> DIGITS, 1)
+    parts: Ints = -(-amounts // scale[:, None])
+    parts[parts.sum(axis=1) == 0] = 1
+    return parts
 
 
 def split(total: Ints, weight: Ints, wants: Flags) -> Ints:
@@ -76,7 +86,7 @@ def split(total: Ints, weight: Ints, wants: Flags) -> Ints:
 
     Args:
         total: a value a row, of 0 to 2^62.
-        weight: above 0, a row's below 2^28 together.
+        weight: not negative, a row's above 0 and below 2^28 together.
         wants: where something is wanted.
     """
     whole = weight.sum(axis=1)
@@ -96,6 +106,30 @@ def split(total: Ints, weight: Ints, wants: Flags) -> Ints:
     return share
 
 
+def alike(total: Ints, share: Ints) -> Ints:
+    """A split in the proportions of another one."""
+    return split(total, _digits(share), np.zeros(share.shape, np.bool_))
+
+
+def where_claimed(total: Ints, wanted: Ints, weight: Ints) -> Ints:
+    """A split of what is promised: everywhere what was wanted there and, of what is left of the promise, an equal part.
+
+    An owner within its promise may come with more at any gateway, and what it lacks there waits until parts have moved; by weights,
+    a gateway at which little was wanted of late would have little to spare, however much there is.
+
+    Args:
+        total: a value a row.
+        wanted: at each gateway.
+        weight: by which rows are split of which more is wanted than there is.
+    """
+    spare = total - wanted.sum(axis=1)
+    each, more = np.divmod(np.maximum(spare, 0), wanted.shape[1])
+    equal: Ints = wanted + each[:, None] + (np.arange(wanted.shape[1]) < more[:, None])
+    rows = np.flatnonzero(spare < 0)
+    equal[rows] = split(total[rows], weight[rows], wanted[rows] > 0)
+    return equal
+
+
 def where_wanted(total: Ints, wanted: Ints, weight: Ints, elsewhere: Ints) -> Ints:
     """A split that leaves no more at a gateway than was wanted there: what nobody wants goes where others want something.
 
@@ -112,14 +146,14 @@ def where_wanted(total: Ints, wanted: Ints, weight: Ints, elsewhere: Ints) -> In
     return found
 
 
-def steadied(total: Ints, granted: Ints, target: Ints, short: Flags) -> Ints:
+def steadied(total: Ints, granted: Ints, target: Ints, short: Flags, band_when_short: int = BAND_WHEN_SHORT) -> Ints:
     """The target without what would move for noise.
 
     Nothing is taken away in a row in which no gateway has more than a band too much, and the limit did not fall: there what is free
-    goes to those that have too little. Sums are the totals all the same.
+    goes to those that have too little. Sums are the totals all the same. `band_when_short`: of rows that were refused.
     """
     too_much = (granted - target).max(axis=1)
-    band = np.where(short, total // BAND_WHEN_SHORT, np.maximum(total // BAND, 1))
+    band = np.where(short, total // band_when_short, np.maximum(total // BAND, 1))
     free = total - granted.sum(axis=1)
     missing = np.maximum(target - granted, 0)
     given = np.clip(free[:, None] - (missing.cumsum(axis=1) - missing), 0, missing)

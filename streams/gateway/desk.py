@@ -5,17 +5,21 @@ until `settle`, whatever becomes of it, so that nothing stays in flight.
 
 A request that its tenant's own limit refuses waits in the tenant's room (processors/waiting.py). Whose turn it is there is asked
 again when one of the tenant's requests ends, when limits change, and when refill will have made room. The pool's refusal is not
-waited for: what the pool has free is everybody's, and a queue for it would hold up who has a right.
+waited for: what the pool has free is everybody's, and a queue for it would hold up who has a right. But who has a right waits for
+it: a reserved tenant that the pool refuses has more running here than its right, or a part of its right is at another gateway; what
+waits is reported as wanted here, and the part comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from processors.admission import Admission, Admitted, Allowance, Mistake, Refused, Rejected, Used, Whose
+from processors.entitlement import RESERVED, TIERS, TenantLimits
 from processors.waiting import Class, NotTaken, Rules, WaitingRoom
 from schemas.published import Tier
 from streams.gateway.answers import Code, Failure, refusal
@@ -88,6 +92,14 @@ class Tally:
         }
 
 
+class Wanting(NamedTuple):
+    """What requests that wait need together."""
+
+    requests: int
+    tokens: int
+    kv_blocks: int
+
+
 @dataclass(slots=True)
 class _Waits:
     need: Need
@@ -112,6 +124,7 @@ class Desk:
         self._admission: Admission | None = None
         self._closed = ""
         self._block_tokens = 1
+        self._limits: Mapping[str, TenantLimits] = {}
         self._running: dict[str, Need] = {}
         self._rooms: dict[str, WaitingRoom] = {}
         self._waiting: dict[str, _Waits] = {}
@@ -151,6 +164,7 @@ class Desk:
         refused = self._admission.set_limits(self._now_ms(), limits.tenants, limits.capacity)
         if refused is not None and refused.mistake not in HALF_A_TICK:
             raise DeskError(refused)
+        self._limits = limits.tenants
         self._closed = ""
         for tenant in tuple(self._rooms):
             self._next(tenant)
@@ -170,7 +184,7 @@ class Desk:
             return None
         if isinstance(decided, Failure):
             return decided
-        if decided is not None and (decided.never or decided.whose is Whose.POOL):
+        if decided is not None and not self._may_wait(need, decided):
             return self._refuse(need, decided)
         return await self._wait(need, decided)
 
@@ -191,6 +205,18 @@ class Desk:
     def held(self, tenant: str) -> Used | None:
         """What the tenant uses now."""
         return None if self._admission is None else self._admission.used(tenant)
+
+    def waits(self) -> dict[str, Wanting]:
+        """What waits now, by tenant."""
+        found: dict[str, Wanting] = {}
+        for waits in self._waiting.values():
+            need = waits.need
+            tokens = need.input_tokens + need.most_output
+            before = found.get(need.tenant, Wanting(0, 0, 0))
+            found[need.tenant] = Wanting(
+                before.requests + 1, before.tokens + tokens, before.kv_blocks + -(-tokens // self._block_tokens)
+            )
+        return found
 
     def take_tallies(self) -> dict[str, Tally]:
         """What happened since this was asked last, by tenant."""
@@ -224,13 +250,20 @@ class Desk:
                 stopped.stop()
         return decided
 
+    def _may_wait(self, need: Need, refused: Refused) -> bool:
+        """Whether what is missing is its tenant's own: its limit's, or, if it is reserved, its right's."""
+        if refused.never or refused.whose is Whose.OWN:
+            return not refused.never
+        limits = self._limits.get(need.tenant)
+        return limits is not None and need.lowered is None and TIERS.index(limits.tier) in RESERVED
+
     async def _wait(self, need: Need, refused: Refused | None) -> Failure | None:
         now, room = self._now_ms(), self._rooms.setdefault(need.tenant, WaitingRoom(self._rules))
         if isinstance(room.enter(now, need.request, need.weight, need.class_), NotTaken):
             return self._turned_away(need, refused, f"{len(room)} requests wait already")
         waits = _Waits(need, asyncio.get_running_loop().create_future())
         self._waiting[need.request] = waits
-        self._ask_again(need.tenant, AGAIN_MS if refused is None or refused.retry_after_ms is None else refused.retry_after_ms)
+        self._ask_again(need.tenant, AGAIN_MS if refused is None else _again_ms(refused))
         try:
             async with asyncio.timeout(self._rules.longest_ms / 1000):
                 return await waits.answer
@@ -261,8 +294,8 @@ class Desk:
                 room.leave(waits.need.request)
                 continue
             decided = self._admit(waits.need)
-            if isinstance(decided, Refused) and decided.whose is Whose.OWN and not decided.never:
-                self._ask_again(tenant, decided.retry_after_ms or AGAIN_MS)
+            if isinstance(decided, Refused) and self._may_wait(waits.need, decided):
+                self._ask_again(tenant, _again_ms(decided))
                 return
             room.leave(waits.need.request)
             if isinstance(decided, Refused):
@@ -324,6 +357,11 @@ class Desk:
         if self._admission is None:
             raise DeskError("a request before there are limits")
         return self._admission
+
+
+def _again_ms(refused: Refused) -> int:
+    """When to ask again. The pool knows when it has something free, not when a right has."""
+    return AGAIN_MS if refused.whose is Whose.POOL or refused.retry_after_ms is None else refused.retry_after_ms
 
 
 def _answered(waits: _Waits) -> bool:

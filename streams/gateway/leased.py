@@ -21,11 +21,13 @@ from processors.entitlement import Quota, TenantLimits
 from schemas.gateways import LEASE_MS
 from schemas.published import Tier
 from streams.errors import Unavailable
-from streams.gateway.desk import Desk, Tally
+from streams.gateway.desk import Desk, Tally, Wanting
 from streams.leases import LeaseReporter, LeaseTail, PoolLeases, TenantUse
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
+
+NOTHING = Wanting(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ class Leased:
 
     def report(self, tallies: Mapping[str, Tally]) -> None:
         """Says what was wanted and is used, and looks whether the lease still holds; each second."""
-        use = {tenant: self._use(tenant, tally) for tenant, tally in tallies.items()}
+        waits = self._desk.waits()
+        use = {name: self._use(name, tallies.get(name, Tally()), waits.get(name, NOTHING)) for name in {*tallies, *waits}}
         try:
             self._reporter.report(self.number, use)
         except Unavailable as away:
@@ -154,13 +157,14 @@ class Leased:
         else:
             self._desk.limit(floor)
 
-    def _use(self, tenant: str, tally: Tally) -> TenantUse:
-        held = self._desk.held(tenant)
+    def _use(self, tenant: str, tally: Tally, waits: Wanting) -> TenantUse:
+        """What waits lacks its limit here as much as what was refused."""
+        held, refused = self._desk.held(tenant), tally.refused.total() + waits.requests
         return TenantUse(
-            tokens=tally.admitted_tokens + tally.refused_tokens,
-            kv_blocks_peak=tally.peak_kv_blocks + tally.refused_kv_blocks,
-            concurrency_peak=tally.peak_concurrency + tally.refused.total(),
+            tokens=tally.admitted_tokens + tally.refused_tokens + waits.tokens,
+            kv_blocks_peak=tally.peak_kv_blocks + tally.refused_kv_blocks + waits.kv_blocks,
+            concurrency_peak=tally.peak_concurrency + refused,
             kv_blocks_held=held.kv if held else 0,
             concurrency_held=held.concurrency if held else 0,
-            refused=tally.refused.total(),
+            refused=refused,
         )

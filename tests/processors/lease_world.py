@@ -73,6 +73,10 @@ class Node:
     tally: dict = field(default_factory=dict)
     metered: dict = field(default_factory=dict)
     """What it tells meters at the next tick: tenant -> tokens used, and as of `admissions`."""
+    rooms: dict = field(default_factory=dict)
+    """Tenant -> what waits: since when, tokens, how long it lasts, the longest that it waits."""
+    waited: list = field(default_factory=list)
+    """Tenant, for how long, whether it was admitted then."""
     requests: int = 0
     next_report_ms: int = 0
     reachable: bool = True
@@ -101,26 +105,52 @@ class Node:
         """Admitted (True), refused (False); None: it may admit nothing at all."""
         if not self.may_admit(now_ms):
             return None
+        admitted = self._admit(now_ms, tenant, tokens, lasts_ms)
+        if not admitted:
+            self._refuse(tenant, tokens)
+        return admitted
+
+    def wait(self, now_ms, tenant, tokens, lasts_ms, longest_ms):
+        """As `ask`, but it waits behind who waits already; what became of it is in `waited`."""
+        room = self.rooms.setdefault(tenant, [])
+        room.append((now_ms, tokens, lasts_ms, longest_ms))
+        self._next(now_ms, tenant)
+
+    def _next(self, now_ms, tenant):
+        room = self.rooms[tenant]
+        while room:
+            since, tokens, lasts_ms, longest_ms = room[0]
+            admitted = self.may_admit(now_ms) and self._admit(now_ms, tenant, tokens, lasts_ms)
+            if not admitted:
+                if now_ms - since < longest_ms:
+                    return
+                self._refuse(tenant, tokens)
+            room.pop(0)
+            self.waited.append((tenant, now_ms - since, admitted))
+
+    def _admit(self, now_ms, tenant, tokens, lasts_ms):
         self.requests += 1
         name = f"{self.name}-{self.life}-{self.requests}"
         decided = self.admission.admit(now_ms, tenant, name, tokens, 0)
-        tally = self.tally.setdefault(tenant, [0, 0, 0, 0, 0])
-        tally[0] += tokens
-        if isinstance(decided, Admitted):
+        admitted = isinstance(decided, Admitted)
+        if admitted:
+            self.tally.setdefault(tenant, [0, 0, 0, 0, 0])[0] += tokens
             for stopped in decided.stop:
                 self.end(now_ms, stopped)
             self.running[name] = Running(tenant, tokens, now_ms + lasts_ms)
-        else:
-            blocks = -(-tokens // 16)
-            tally[1] += 1
-            tally[2] += blocks
-            metered = self.metered.setdefault(tenant, [0] * 6)
-            metered[1:4] = metered[1] + 1, metered[2] + tokens, metered[3] + blocks
         if (used := self.admission.used(tenant)) is not None:
+            tally = self.tally.setdefault(tenant, [0, 0, 0, 0, 0])
             tally[3], tally[4] = max(tally[3], used.kv), max(tally[4], used.concurrency)
             metered = self.metered.setdefault(tenant, [0] * 6)
             metered[4:6] = max(metered[4], used.kv), max(metered[5], used.concurrency)
-        return isinstance(decided, Admitted)
+        return admitted
+
+    def _refuse(self, tenant, tokens):
+        blocks = -(-tokens // 16)
+        tally = self.tally.setdefault(tenant, [0, 0, 0, 0, 0])
+        tally[0], tally[1], tally[2] = tally[0] + tokens, tally[1] + 1, tally[2] + blocks
+        metered = self.metered.setdefault(tenant, [0] * 6)
+        metered[1:4] = metered[1] + 1, metered[2] + tokens, metered[3] + blocks
 
     def end(self, now_ms, name):
         running = self.running.pop(name)
@@ -130,13 +160,18 @@ class Node:
     def step(self, now_ms):
         for name in [name for name, each in self.running.items() if each.ends_ms <= now_ms]:
             self.end(now_ms, name)
+        for name in self.rooms:
+            self._next(now_ms, name)
 
     def report(self, now_ms, **rest):
         self.sequence += 1
         self.sent[self.sequence] = self.clock(now_ms)
         use = {}
-        for name in sorted({*self.tally, *(each.tenant for each in self.running.values())}):
+        rooms = {name: room for name, room in self.rooms.items() if room}
+        for name in sorted({*self.tally, *rooms, *(each.tenant for each in self.running.values())}):
             tokens, refused, refused_kv, kv, slots = self.tally.get(name, [0, 0, 0, 0, 0])
+            for _, waiting, _, _ in rooms.get(name, ()):
+                tokens, refused, refused_kv = tokens + waiting, refused + 1, refused_kv - (-waiting // 16)
             held = self.admission.used(name)
             kv_held, slots_held = (held.kv, held.concurrency) if held else (0, 0)
             use[name] = TenantUse(tokens, kv + refused_kv, slots + refused, kv_held, slots_held, refused)

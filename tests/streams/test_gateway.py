@@ -355,9 +355,8 @@ def test_requests_wait_for_their_tenants_limit_the_costlier_first(tmp_path: Path
 
         def run(name: str, most: int, priority: str = "normal") -> int:
             with made.client() as client:
-                got = client.post(
-                    CHAT, json=ask(max_tokens=most, metadata={"seconds": 0.15}), headers={"x-bourse-priority": priority}
-                )
+                script = {"seconds": 0.15, "held": True}
+                got = client.post(CHAT, json=ask(max_tokens=most, metadata=script), headers={"x-bourse-priority": priority})
             order.append(name)
             return got.status_code
 
@@ -374,6 +373,25 @@ def test_requests_wait_for_their_tenants_limit_the_costlier_first(tmp_path: Path
             made.upstream.released.set()
             assert [each.result() for each in (first, *waiting)] == [200] * 4
         assert order == ["too many", "first", "large", "small", "low"]
+        made.settled()
+
+
+def test_a_reserved_tenant_waits_for_its_right_where_the_pool_refuses_it(tmp_path: Path) -> None:
+    free, others = Quota(0, None, 0), {"ben": limits(Tier.DEDICATED, slots=999), "cem": limits()}
+    with world(tmp_path, waiting=WaitingRules(length=8, longest_ms=60_000)) as made:
+        made.limit({"ann": TenantLimits(Tier.GUARANTEED, (free, free, Quota(1, None, 1))), **others})
+        with made.client() as client, made.client("cem") as stranger, ThreadPoolExecutor(2) as pool:
+            running = [pool.submit(client.post, CHAT, json=ask(metadata={"held": True}))]
+            made.until(lambda: made.desk.in_flight == 1, "its right runs")
+            assert client.post(CHAT, json=ask(service_tier="flex")).status_code == 503, "who claims no right does not wait for it"
+            running.append(pool.submit(client.post, CHAT, json=ask(max_tokens=40)))
+            made.until(lambda: made.desk.waiting == 1, "one waits")
+            (waits,) = made.desk.waits().items()
+            assert (waits[0], waits[1].requests) == ("ann", 1)
+            assert 40 < waits[1].tokens <= 16 * waits[1].kv_blocks < 100
+            assert stranger.post(CHAT, json=ask()).json()["error"]["whose"] == "pool", "nobody else waits for the pool"
+            made.upstream.released.set()
+            assert [each.result().status_code for each in running] == [200, 200]
         made.settled()
 
 

@@ -144,7 +144,7 @@ def test_admission_takes_every_lease(seed):
     metered, used = rounds.chosen()
     idle = {"kv_blocks_held": 0, "concurrency_held": 0, "refused": 0}
     used = {name: {each: use._replace(**idle) for each, use in of.items()} for name, of in used.items()}
-    for _ in range(12):
+    for _ in range(30):  # where all is promised and stands elsewhere, it moves in many small steps
         rounds.one(metered, used, late=0)
         rounds.check()
     rounds.check_whole()
@@ -160,7 +160,7 @@ def test_what_is_lent_at_one_gateway_is_used_at_another(monkeypatch):
     for name in "xy":
         world.start(name)
     world.pass_ms(20_000, lambda node: node.name == "x" and node.ask(world.now, "g", 100, 2_000))
-    assert world.share("x", "g", "concurrency_nominal") > 30
+    assert world.share("x", "g", "concurrency_nominal") >= 30
 
     def others(node):
         if node.name == "x":

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from processors.leases.splitting import (
+    BAND_OF_RATE,
     RESERVE,
     RESERVE_WHEN_SHORT,
     Part,
@@ -16,6 +17,7 @@ from processors.leases.splitting import (
     steadied,
     trimmed,
     weights,
+    where_claimed,
     where_wanted,
 )
 
@@ -137,6 +139,25 @@ def test_what_nobody_wants_goes_elsewhere(table, data):
         left = int(total[row] - wanted[row].sum())
         for part, each in zip((found[row] - wanted[row]).tolist(), by, strict=True):
             assert 0 <= part - left * each // sum(by) <= 1
+
+
+@given(tables(st.integers(0, 20)))
+def test_a_promise_is_where_it_is_wanted_and_the_rest_of_it_everywhere(table):
+    wanted, total = table
+    weight = weights(wanted, np.zeros(total.size, np.bool_))
+    found = where_claimed(total, wanted, weight)
+    assert (found.sum(axis=1) == total).all()
+    enough = wanted.sum(axis=1) <= total
+    rest = (found - wanted)[enough]
+    assert (rest.min(axis=1, initial=0) >= 0).all()
+    assert (np.ptp(rest, axis=1) <= 1).all()
+    assert (found[~enough] == split(total, weight, wanted > 0)[~enough]).all()
+
+
+def test_a_promised_rate_moves_for_more_than_what_is_space():
+    total, granted, target, short = column(80), np.array([[44, 36]]), np.array([[40, 40]]), np.array([True])
+    assert steadied(total, granted, target, short, BAND_OF_RATE).tolist() == [[44, 36]]
+    assert steadied(total, granted, target, short).tolist() == [[40, 40]]
 
 
 def test_who_wants_nothing_is_split_as_all_others_are():
