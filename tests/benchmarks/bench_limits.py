@@ -2,7 +2,8 @@
 
 Run alone: `python tests/benchmarks/bench_limits.py`. Seconds are of the processor, so that neighbours on the machine disturb
 little. The busy tick is the worst there is: every tenant wants something else than before, more is wanted than there is in each
-dimension, so that nearly every debt and limit changes and is told. In the quiet one nothing has happened since the last.
+dimension, so that nearly every debt and limit changes and is told. In the quiet one nothing has happened since the last. In the end
+the same tenants are in eight pools: with replicas that are scaled (processors/autoscale.py), and without.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from processors.engine import facts_of, fold
@@ -24,6 +26,8 @@ from schemas.fact import CHUNK_ROWS, Fact
 from schemas.journal import AdmissionSums, ClockTick, MeterMark, UsageSums
 from schemas.model import Event
 from schemas.published import PoolCommand, ProfileCommand
+from schemas.scaling import Scaling
+from schemas.scaling_facts import ScalingDecided
 from schemas.sharing_facts import Debts, Limits
 from streams.codecs import encode
 from streams.outputs import Outputs
@@ -32,6 +36,7 @@ TENANTS = 100_000
 GOAL_S = 1.0
 POOL, PERIOD_S, BEGIN = "llm", 3600, 3_600_000
 REPEATS = 5
+POOLS = tuple(f"llm-{number}" for number in range(8))
 TIERS = ("dedicated", "guaranteed", "elastic", "spot", "preemptible")
 MANY = (1, 9, 60, 20, 10)
 """Of a hundred tenants."""
@@ -53,6 +58,7 @@ def run(tenants: int = TENANTS, repeats: int = REPEATS) -> list[dict[str, object
     many = f"{tenants:,} tenants"
     alone = ("a tick in which nothing changed", quiet)
     size = sum(map(len, dump_pool(pool).chunks)) / 1e6
+    fixed, scaled = (_pools_tick(tenants, repeats, scaling) for scaling in (None, Scaling(enabled=True, max_replicas=10_000)))
     return [
         _row(f"limits and debts of {many} recomputed in one tick", deciding, "s", alone, GOAL_S),
         _row(f"their facts encoded, {rows:,.0f} rows", encoding, "s", ("recomputing them", deciding)),
@@ -64,6 +70,7 @@ def run(tenants: int = TENANTS, repeats: int = REPEATS) -> list[dict[str, object
             "MB",
             ("without a token pool's columns", size - len(SHARING_COLUMNS) * 8 * tenants / 1e6),
         ),
+        _row(f"a tick of {len(POOLS)} scaled pools, {many} together", scaled, "s", ("pools that are not scaled", fixed), GOAL_S),
     ]
 
 
@@ -80,20 +87,20 @@ def _row(name: str, value: float, unit: str, baseline: tuple[str, float], goal: 
     }
 
 
-def opened(tenants: int) -> PartitionState:
-    """A pool whose first period is open."""
+def opened(tenants: int, pools: Sequence[str] = (POOL,), scaling: Scaling | None = None) -> PartitionState:
+    """Pools of so many tenants each, whose first period is open."""
     state = PartitionState()
-    records: list[Event] = [_tick(BEGIN - 1), terms_of(tenants), *profiles(tenants), _tick(BEGIN)]
-    for offset, record in enumerate(records):
+    stated = (record for pool in pools for record in (terms_of(tenants, pool, scaling), *profiles(tenants, pool)))
+    for offset, record in enumerate(chain([_tick(BEGIN - 1)], stated, [_tick(BEGIN)])):
         fold(state, record, offset)
     return state
 
 
-def terms_of(tenants: int) -> PoolCommand:
+def terms_of(tenants: int, pool: str, scaling: Scaling | None) -> PoolCommand:
     """500 tokens per second, 8 blocks and a request for each tenant."""
     return PoolCommand(
-        id="p",
-        pool=POOL,
+        id=f"{pool} p",
+        pool=pool,
         capacity=500 * PERIOD_S * tenants,
         period_s=PERIOD_S,
         policy="uniform_price",
@@ -101,17 +108,18 @@ def terms_of(tenants: int) -> PoolCommand:
         replica_tokens_per_s=50_000,
         replica_kv_blocks=800,
         replica_concurrency=100,
+        scaling=scaling,
     )
 
 
-def profiles(tenants: int) -> Iterator[ProfileCommand]:
+def profiles(tenants: int, pool: str) -> Iterator[ProfileCommand]:
     chosen = random.Random(1)
     for number in range(tenants):
         (tier,) = chosen.choices(TIERS, MANY)
         reserved = tier in ("dedicated", "guaranteed")
         yield ProfileCommand(
-            id=f"c{number}",
-            pool=POOL,
+            id=f"{pool} c{number}",
+            pool=pool,
             tenant=f"tenant-{number * 7919 % tenants:06}",
             base=chosen.randint(0, 900 * PERIOD_S) if reserved else 0,
             elasticity="1",
@@ -123,7 +131,7 @@ def profiles(tenants: int) -> Iterator[ProfileCommand]:
         )
 
 
-def reports(tenants: int, tick: int) -> Iterator[Event]:
+def reports(tenants: int, tick: int, pool: str = POOL) -> Iterator[Event]:
     """What meters say of a tick in which everybody wanted two or three times what there is."""
     chosen = random.Random(tick)
     names = [f"tenant-{number:06}" for number in range(tenants)]
@@ -133,7 +141,7 @@ def reports(tenants: int, tick: int) -> Iterator[Event]:
         def column(most: int, some: list[str] = some) -> list[int]:
             return [chosen.randint(0, most) for _ in some]
 
-        identity: dict[str, Any] = {"pool": POOL, "meter_partition": 0, "tick": tick, "chunk": chunk, "tenant": some}
+        identity: dict[str, Any] = {"pool": pool, "meter_partition": 0, "tick": tick, "chunk": chunk, "tenant": some}
         yield UsageSums(
             meter_topic="usage",
             **identity,
@@ -176,6 +184,22 @@ def _quiet_tick(state: PartitionState, tenants: int, number: int) -> tuple[float
     """Demand fades and debts do: so all that is left of a second without a meter's mark."""
     tick = BEGIN + 1 + number
     return _timed(lambda: list(facts_of(state, _tick(tick), 20 * tenants + number)))
+
+
+def _pools_tick(tenants: int, repeats: int, scaling: Scaling | None) -> float:
+    """Seconds to decide and record a busy tick of several pools that share the tenants."""
+    each = tenants // len(POOLS)
+    state = opened(each, POOLS, scaling)
+    taken = []
+    for number in range(repeats + 1):
+        tick, offset = BEGIN + 1 + number, 10 * tenants + 1000 * number
+        for pool in POOLS:
+            for record in reports(each, tick, pool):
+                fold(state, record, offset)
+        taken.append(_timed(lambda tick=tick, offset=offset: _ticked(state, tick, offset + 1)))
+    if scaling is not None:
+        assert any(isinstance(fact, ScalingDecided) for _, facts in taken for fact in facts)
+    return statistics.median(seconds for seconds, _ in taken[1:])
 
 
 def _ticked(state: PartitionState, tick: int, offset: int) -> list[Fact]:
