@@ -128,7 +128,11 @@ class Seen:
 
 
 class ByUse:
-    """The HorizontalPodAutoscaler's rule. Use is averaged over a minute, as metrics are."""
+    """The HorizontalPodAutoscaler's rule with its defaults: a tolerance of a tenth, and the most that was asked for in 300 s.
+
+    Use is averaged over a minute, as metrics are. What it may grow by is the older rule's, twice what runs and four at the least; of
+    four pods on autoscaling/v2 allows the same, below that up to four more at a time.
+    """
 
     def __init__(self, target: float) -> None:
         self._target = target
