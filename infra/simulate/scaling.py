@@ -130,8 +130,8 @@ class Seen:
 class ByUse:
     """The HorizontalPodAutoscaler's rule with its defaults: a tolerance of a tenth, and the most that was asked for in 300 s.
 
-    Use is averaged over a minute, as metrics are. It grows to twice what runs at most, or to four: as autoscaling/v2 does from four pods
-    on (below, that allows four more).
+    Use is averaged over a minute, as metrics are. It grows to twice what runs at most, or to four: as autoscaling/v2 does
+    from four pods on (below, that allows four more).
     """
 
     def __init__(self, target: float) -> None:
