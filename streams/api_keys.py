@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas.access import ApiKey
@@ -46,7 +46,7 @@ class KeyRefused(StrEnum):
 class Issued:
     """A new key. `secret` is the key itself: it is shown once and kept nowhere."""
 
-    secret: str
+    secret: str = field(repr=False)
     key: ApiKey
 
 
@@ -168,6 +168,11 @@ class ApiKeys:
         if key.revoked_at is not None:
             return KeyRefused.REVOKED
         return key if pool is None or key.opens(pool) else KeyRefused.OTHER_POOL
+
+    def revoked(self, name: str) -> bool:
+        """Whether a key, by its id, opens nothing any more."""
+        key = self.known.get(name)
+        return key is None or key.revoked_at is not None
 
     async def close(self) -> None:
         """Stops following; what is known stays."""

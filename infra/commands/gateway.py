@@ -32,6 +32,8 @@ Models = Annotated[list[str] | None, typer.Option(metavar="MODEL=POOL", help="A 
 Name = Annotated[str, typer.Option(help="Of this gateway; no two that run may share one.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen at; default: BOURSE_HOST.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen at; 0: a free one.")]
+MetricsPort = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port of /metrics for Prometheus; default: none.")]
+MetricsHost = Annotated[str, typer.Option(help="Address of /metrics. It tells of all tenants' requests: not for tenants.")]
 UpstreamKey = Annotated[str | None, typer.Option(envvar="BOURSE_UPSTREAM_KEY", help="API key that upstream wants.")]
 Tokenizer = Annotated[Path | None, typer.Option(help="A tokenizer.json to count input by; default: a token for each 4 bytes.")]
 DefaultOutput = Annotated[int, typer.Option(min=1, help="Most output tokens where a request names none.")]
@@ -54,6 +56,8 @@ def gateway(
     name: Name = "gateway",
     host: Host = None,
     port: Port = 8080,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     upstream_key: UpstreamKey = None,
     tokenizer: Tokenizer = None,
     default_output: DefaultOutput = 1_024,
@@ -93,7 +97,8 @@ def gateway(
     )
     listening = listen(host or settings.host, port)
     try:
-        app = build(settings, choices, Upstream(upstream, upstream_key, Patience(silence_s=silence_s)))
+        behind = Upstream(upstream, upstream_key, Patience(silence_s=silence_s))
+        app = build(settings, choices, behind, None if metrics_port is None else (metrics_host, metrics_port))
     except OSError as error:
         raise UserError(f"{choices.directory}: {error.strerror or error}") from error
     where = f"http://{listening.getsockname()[0]}:{listening.getsockname()[1]}"

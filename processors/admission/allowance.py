@@ -1,29 +1,39 @@
-"""What a tenant may still use of its own limits: what a gateway tells with every answer, so that clients pace themselves."""
+"""What a tenant may still use: what a gateway tells with every answer, so that clients pace themselves."""
 
 from typing import NamedTuple
 
+from processors.admission.space import Space
 from processors.admission.tenant import NANO, Tenant
+from processors.admission.throughput import Throughput
 
 
 class Allowance(NamedTuple):
-    """Of one tenant, now. What the pool has left is not in it: that may be less, and changes with everybody's requests.
+    """Of one tenant, now: of its own limits, and where it has none, of what the pool has open to it.
+
+    Where its own limits are told the pool may have less left, which changes with everybody's requests.
 
     Attributes:
-        tokens: at most in a burst; None: no limit of its own.
+        tokens: at most in a burst.
         tokens_left: of them not spent.
         tokens_reset_ms: until all of them are back if nothing more is spent.
-        requests: at most in flight; None: no limit of its own.
+        requests: at most in flight.
         requests_left: of them free.
     """
 
-    tokens: int | None
-    tokens_left: int | None
+    tokens: int
+    tokens_left: int
     tokens_reset_ms: int
-    requests: int | None
-    requests_left: int | None
+    requests: int
+    requests_left: int
 
 
-def allowance(owner: Tenant, borrowable: int | None, borrow_rate: int, slots: int) -> Allowance:
+NOTHING = Allowance(0, 0, 0, 0, 0)
+"""Of a tenant that has no limits in the pool: it may use nothing."""
+
+
+def allowance(
+    owner: Tenant, borrowable: int | None, borrow_rate: int, slots: int, *, pool_tokens: Throughput, pool_slots: Space
+) -> Allowance:
     """Of a tenant that is up to date.
 
     Args:
@@ -31,15 +41,22 @@ def allowance(owner: Tenant, borrowable: int | None, borrow_rate: int, slots: in
         borrowable: nanotokens that it may have borrowed at once; None: no limit.
         borrow_rate: nanotokens per millisecond by which that comes back.
         slots: that it may use now, if that is limited.
+        pool_tokens: of the pool.
+        pool_slots: of the pool.
     """
-    tokens = left = requests = free = None
-    if borrowable is not None:
-        tokens = (owner.nominal_depth + borrowable) // NANO
-        left = (max(0, owner.nominal_depth - owner.nominal_used) + max(0, borrowable - owner.borrowed)) // NANO
-    if owner.slots.borrowing is not None:
+    if borrowable is None:
+        most, left = owner.kept_depth + pool_tokens.depth, max(0, pool_tokens.open_to(owner))
+        fills = owner.kept_rate if pool_tokens.kept(owner) < owner.kept_depth else 0  # else it flows over already
+        reset = _time(most - left, pool_tokens.rate + fills)
+    else:
+        most = owner.nominal_depth + borrowable
+        left = max(0, owner.nominal_depth - owner.nominal_used) + max(0, borrowable - owner.borrowed)
+        reset = max(_time(owner.nominal_used, owner.nominal_rate), _time(owner.borrowed, borrow_rate))
+    if owner.slots.borrowing is None:
+        requests, free = pool_slots.capacity, max(0, pool_slots.idle) + owner.slots.left
+    else:
         requests, free = slots, max(0, slots - owner.slots.used)
-    back = (_time(owner.nominal_used, owner.nominal_rate), _time(owner.borrowed, borrow_rate))
-    return Allowance(tokens, left, max(back), requests, free)
+    return Allowance(most // NANO, left // NANO, reset, requests, free)
 
 
 def _time(spent: int, rate: int) -> int:

@@ -231,13 +231,14 @@ class Admission:
         return Used(-(-(owner.nominal_used + owner.borrowed) // NANO), owner.kv.used, owner.slots.used)
 
     def allowance(self, tenant: str) -> Allowance | None:
-        """How much of its own limits a tenant has left, as of the last call; None: unknown."""
+        """How much a tenant has left of its own limits, else of the pool's, as of the last call; None: unknown."""
         owner = self._tenants.get(tenant)
         if owner is None:
             return None
         owner.refill(self._now, self._scaled)
         borrowable = None if owner.borrow_rate is None else self._borrowable(owner)
-        return allowance(owner, borrowable, (owner.borrow_rate or 0) * self._scale, self._slots.limit(owner.slots, self._knots))
+        rate, slots = (owner.borrow_rate or 0) * self._scale, self._slots.limit(owner.slots, self._knots)
+        return allowance(owner, borrowable, rate, slots, pool_tokens=self._tokens, pool_slots=self._slots)
 
     def counts(self, tenant: str) -> Counts | None:
         """Tokens of a tenant so far; None: unknown."""

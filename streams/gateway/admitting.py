@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from starlette.types import Scope
+
 from processors.waiting import Class
+from schemas.access import ApiKey
 from schemas.published import Tier
 from streams.api_keys import ApiKeys
-from streams.gateway.answers import Code, Failure
-from streams.gateway.arriving import Rules
+from streams.gateway.answers import Code, Failure, Headers, allowance_headers
+from streams.gateway.arriving import Rules, shown_key
 from streams.gateway.asked import Asked, Lowered
 from streams.gateway.counting import Counting
 from streams.gateway.desk import Desk, Need
@@ -58,6 +61,15 @@ class Parts:
         """An id that no other request has, in this process or an earlier one."""
         self._names += 1
         return f"{self._life}-{self._names:x}"
+
+    def standing(self, scope: Scope) -> Headers:
+        """`x-ratelimit-*` of whoever shows a key, where a request's pool is not known: of the only one that the key opens.
+
+        Nothing of who shows none, or one that opens several.
+        """
+        key = shown_key(self.keys, scope)
+        opened = [desk for pool, desk in self.desks.items() if key.opens(pool)] if isinstance(key, ApiKey) else []
+        return allowance_headers(opened[0].allowance(key.tenant)) if len(opened) == 1 and isinstance(key, ApiKey) else []
 
     @property
     def not_ready(self) -> str | None:

@@ -135,16 +135,13 @@ def key_refused(why: KeyRefused) -> Failure:
 
 
 def allowance_headers(left: Allowance | None) -> Headers:
-    """OpenAI's `x-ratelimit-*`; nothing is said of what the tenant has no limit of its own in."""
-    found: Headers = []
+    """OpenAI's `x-ratelimit-*`; nothing where nobody knows yet."""
     if left is None:
-        return found
-    if left.requests is not None:
-        reset = 0 if left.requests_left else _ABOUT_MS
-        found += _limit(b"requests", left.requests, left.requests_left or 0, reset)
-    if left.tokens is not None:
-        found += _limit(b"tokens", left.tokens, left.tokens_left or 0, left.tokens_reset_ms)
-    return found
+        return []
+    return [
+        *_limit(b"requests", left.requests, left.requests_left, 0 if left.requests_left else _ABOUT_MS),
+        *_limit(b"tokens", left.tokens, left.tokens_left, left.tokens_reset_ms),
+    ]
 
 
 def _limit(name: bytes, limit: int, remaining: int, reset_ms: int) -> Headers:

@@ -1,4 +1,7 @@
-"""A gateway's HTTP: what is passed on, `/v1/models`, `/healthz` and `/metrics`; everything else is an error in OpenAI's shape."""
+"""A gateway's HTTP: what is passed on, `/v1/models` and `/healthz`; everything else is an error in OpenAI's shape.
+
+It is the tenants' port: nothing here tells one of the others. Prometheus is answered elsewhere (streams/gateway/metrics.py).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable
 
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import Lifespan
 
 from streams.api_keys import KeyRefused
-from streams.gateway.answers import Code, Failure, key_refused
+from streams.gateway.answers import Code, Failure, Headers, key_refused
 from streams.gateway.arriving import Refuse, key_of
 from streams.gateway.asked import Kind
 from streams.gateway.exchange import Gate, Passing
@@ -43,33 +45,29 @@ def gateway_app(gate: Gate, ready: Callable[[], str | None], lifespan: Lifespan[
                 for model, pool in sorted(gate.rules.models.items())
                 if key.opens(pool)
             ]
-            return JSONResponse({"object": "list", "data": listed})
+            return JSONResponse({"object": "list", "data": listed}, headers=_plain(gate.standing(request.scope)))
         if not key.opens(gate.rules.pool):
             raise Refuse(key_refused(KeyRefused.OTHER_POOL))
         try:
             async with gate.upstream.ask("GET", "/v1/models", request.scope["headers"], None) as answer:
                 failure = refused_upstream(answer.status, answer.headers.get("retry-after"))
                 if failure is None:
-                    back = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers_back(answer)}
+                    back = _plain([*headers_back(answer), *gate.standing(request.scope)])
                     return Response(await answer.read(), answer.status, back)
         except FAILURES as error:
             log.warning("upstream, its models: %s", told(error))
             failure = broken(error, answering=False)
-        return _as_response(failure)
+        return _as_response(failure, gate.standing(request.scope))
 
     async def health(_request: Request) -> Response:
         """For load balancers: 503 while there is nothing to decide by."""
-        why = ready()
-        in_flight = sum(desk.in_flight for desk in gate.desks.values())
-        waiting = sum(desk.waiting for desk in gate.desks.values())
-        said = {"status": why or "ok", "in_flight": in_flight, "waiting": waiting, "running": gate.metered.running}
-        return JSONResponse(said, 200 if why is None else 503)
-
-    async def metrics(_request: Request) -> Response:
-        return Response(gate.metrics.page(), media_type=CONTENT_TYPE_LATEST)
+        return JSONResponse({"status": "ok"}) if ready() is None else JSONResponse({"status": "not ready"}, 503)
 
     async def refused(request: Request, error: Exception) -> Response:
-        return _as_response(error.failure if isinstance(error, Refuse) else _unknown(request, error))
+        if isinstance(error, Refuse):
+            return _as_response(error.failure, gate.standing(request.scope))
+        allowed = [(b"allow", methods.encode()) for methods in _allowed(error)]
+        return _as_response(_unknown(request, error), [*allowed, *gate.standing(request.scope)])
 
     async def failed(_request: Request, _error: Exception) -> Response:
         """A mistake of ours: the server logs it."""
@@ -80,7 +78,6 @@ def gateway_app(gate: Gate, ready: Callable[[], str | None], lifespan: Lifespan[
             *(Route(kind, Passing(gate, kind), methods=["POST"]) for kind in Kind),
             Route("/v1/models", models),
             Route("/healthz", health),
-            Route("/metrics", metrics),
         ],
         exception_handlers={404: refused, 405: refused, Refuse: refused, Exception: failed},
         lifespan=lifespan,
@@ -95,6 +92,15 @@ def _unknown(request: Request, error: Exception) -> Failure:
     return Failure(status, code, f"{request.method} {request.scope['path']} is not served here")
 
 
-def _as_response(failure: Failure) -> Response:
-    headers = {name.decode(): value.decode() for name, value in failure.headers}
-    return Response(failure.body, failure.status, headers)
+def _allowed(error: Exception) -> list[str]:
+    """Methods that a path has, where another was asked for."""
+    headers = (error.headers or {}) if isinstance(error, HTTPException) else {}
+    return [methods for name, methods in headers.items() if name.lower() == "allow"]
+
+
+def _as_response(failure: Failure, standing: Headers | None = None) -> Response:
+    return Response(failure.body, failure.status, _plain([*failure.headers, *(standing or ())]))
+
+
+def _plain(headers: Headers) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from starlette.types import Receive, Scope
 
 from schemas.access import ApiKey
-from streams.api_keys import ApiKeys
+from streams.api_keys import ApiKeys, KeyRefused
 from streams.gateway.answers import Code, Failure, key_refused
 from streams.gateway.asked import Asked, BadBody, Kind, read
 from streams.gateway.counting import Counting, off_loop
@@ -74,12 +74,17 @@ def key_of(rules: Rules, keys: ApiKeys, scope: Scope) -> ApiKey:
     if len(scope["headers"]) > rules.most_headers:
         told = f"{len(scope['headers'])} headers, at most {rules.most_headers} are taken"
         raise Refuse(Failure(431, Code.TOO_MANY_HEADERS, told))
-    shown = header_of(scope, b"authorization")
-    secret = None if shown is None else shown.decode("latin-1")
-    found = keys.find(secret.split(" ", 1)[1].strip() if secret and secret[:7].lower() == "bearer " else secret)
+    found = shown_key(keys, scope)
     if not isinstance(found, ApiKey):
         raise Refuse(key_refused(found))
     return found
+
+
+def shown_key(keys: ApiKeys, scope: Scope) -> ApiKey | KeyRefused:
+    """The key that a request shows, or why it opens nothing."""
+    shown = header_of(scope, b"authorization")
+    secret = None if shown is None else shown.decode("latin-1")
+    return keys.find(secret.split(" ", 1)[1].strip() if secret and secret[:7].lower() == "bearer " else secret)
 
 
 def header_of(scope: Scope, name: bytes) -> bytes | None:

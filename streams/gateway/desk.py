@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from processors.admission import Admission, Admitted, Allowance, Mistake, Refused, Rejected, Used, Whose
+from processors.admission import NOTHING, Admission, Admitted, Allowance, Mistake, Refused, Rejected, Used, Whose
 from processors.entitlement import RESERVED, TIERS, TenantLimits
 from processors.waiting import Class, NotTaken, Rules, WaitingRoom
 from schemas.published import Tier
@@ -199,8 +199,8 @@ class Desk:
             self._next(need.tenant)
 
     def allowance(self, tenant: str) -> Allowance | None:
-        """What the tenant has left of its own limits."""
-        return None if self._admission is None else self._admission.allowance(tenant)
+        """What the tenant has left; None: nobody knows yet."""
+        return None if self._admission is None else self._admission.allowance(tenant) or NOTHING
 
     def held(self, tenant: str) -> Used | None:
         """What the tenant uses now."""

@@ -79,7 +79,7 @@ class Passing:
             request = await _Request.of(self._gate, self._kind, scope, receive, send)
         except Refuse as refused:
             self._gate.metrics.failed("", refused.failure.code)
-            await answer(send, refused.failure)
+            await answer(send, refused.failure, self._gate.standing(scope))
             return
         except Gone:
             return
@@ -96,11 +96,13 @@ class _Request(Wanted):
     receive: Receive
     send: Send
     desk: Desk
+    key: str
     why: Why | None = None
     task: asyncio.Task[Any] | None = None
     answering: bool = False
     in_events: bool = False
     answered: bool = False
+    begun: bool = False
     asked_upstream: bool = False
     refused: int | None = None
     first_ms: int | None = None
@@ -124,6 +126,7 @@ class _Request(Wanted):
             pool=pool,
             asked=asked,
             came_ms=came_ms,
+            key=key.id,
         )
 
     async def run(self) -> None:
@@ -169,10 +172,12 @@ class _Request(Wanted):
     async def _pass_on(self, measured: Measured) -> Failure | None:
         """Upstream's answer, to the client; or what the client is told instead."""
         asked = self.asked
+        if self.gate.keys.revoked(self.key):  # while its body came, or while it waited
+            return key_refused(KeyRefused.REVOKED)
         refused = write_down(self.gate, self)
         if refused is not None:
             return refused
-        self.asked_upstream = True
+        self.begun = self.asked_upstream = True
         query = self.scope["query_string"]
         path = self.kind + (f"?{query.decode('latin-1')}" if query else "")
         try:
@@ -267,7 +272,7 @@ class _Request(Wanted):
         now = self.gate.now_ms()
         usage, basis = measured.settled(self.asked) if self.asked_upstream else (Usage(0, 0, 0), "counted")
         self.desk.settle(self.name, usage.input_tokens, usage.output_tokens)
-        if failure is not None and failure.code is Code.NOT_RECORDED:
+        if not self.begun:
             return
         latency, first = now - self.came_ms, self.first_ms
         output = usage.output_tokens

@@ -3,6 +3,8 @@
 The parser (llhttp) takes headers of any length and waits for them for ever: whoever only connects could fill memory, or hold
 every connection. What it refuses itself (two lengths, a length beside chunks, chunks of no size, spaces in names, lines that go on,
 bare line feeds) is answered and its connection closed: nothing behind it is read as a request.
+
+What was answered and is not read stays in memory until its connection is cut: closing it waits for that client for ever.
 """
 
 from __future__ import annotations
@@ -14,6 +16,26 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from streams.gateway.answers import Code, Failure
 
+CHUNK_COSTS = 8
+"""Bytes of a chunked body for each byte that it brings, at most: a chunk of one byte takes six."""
+
+
+class _NoLength(int):
+    """Of an answer that ends with its connection: any length is right."""
+
+    def __lt__(self, _other: int) -> bool:
+        return False
+
+    def __ne__(self, _other: object) -> bool:
+        return False
+
+    def __sub__(self, _other: int) -> _NoLength:
+        return self
+
+    __eq__ = int.__eq__
+    __hash__ = int.__hash__
+
+
 _MALFORMED = Failure(400, Code.MALFORMED, "these bytes are no HTTP request")
 
 
@@ -23,16 +45,21 @@ class Listening(HttpToolsProtocol):
     Attributes:
         MOST_HEADER_BYTES: of a request's line and headers; what comes in one piece with their end is taken.
         HEADERS_S: from the connection's begin, or the end of an answer, to the end of the next request's headers. What is left of a
-            body that was refused must have come by then, too.
+            body that was refused must have come by then, too, and an answer of less than 64 KiB have been taken.
+        UNREAD_S: for what is more than that and waits for the client, and a second for each UNREAD_BYTES_PER_S of it.
     """
 
     MOST_HEADER_BYTES: ClassVar[int] = 64 << 10
     HEADERS_S: ClassVar[float] = 20.0
+    UNREAD_S: ClassVar[float] = 60.0
+    UNREAD_BYTES_PER_S: ClassVar[int] = 16 << 10
 
     _header_bytes = 0
+    _body_bytes = _beside_body = 0
     _in_headers = True
     _asked = False
     _patience: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it likewise
         """Somebody connects."""
@@ -42,6 +69,7 @@ class Listening(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """They have gone."""
         self._have_headers()
+        self._have_read()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -50,9 +78,13 @@ class Listening(HttpToolsProtocol):
             return  # refused, or answered for the last time: nothing behind it is a request
         if self._in_headers:
             self._header_bytes += len(data)
+        else:
+            self._beside_body += len(data)
         super().data_received(data)
         if self._in_headers and self._header_bytes > self.MOST_HEADER_BYTES:
             self._refuse(Failure(431, Code.TOO_MANY_HEADERS, f"the headers are longer than {self.MOST_HEADER_BYTES} bytes"))
+        elif self._beside_body - CHUNK_COSTS * self._body_bytes > self.MOST_HEADER_BYTES:
+            self._refuse(_MALFORMED)  # trailers, or what a chunk says beside its size, without end
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -62,15 +94,38 @@ class Listening(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A request is asked; its body may follow."""
         self._in_headers = False
+        self._body_bytes = self._beside_body = 0
         self._have_headers()
         super().on_headers_complete()
         self._asked = True
+        self.headers = []  # what a chunked body ends with are no headers of the request
+        if self.expect_100_continue:
+            self.cycle.keep_alive = False  # who is refused without a 100 may send the body or not: nobody can tell what follows
+        if self.scope["http_version"] == "1.0":
+            self.cycle.chunked_encoding, self.cycle.expected_content_length = False, _NoLength()  # chunks are HTTP/1.1's
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """The next request's headers are waited for."""
         super().on_response_complete()
-        if not self.transport.is_closing() and self.cycle.response_complete:
+        if self.transport.is_closing() or self.cycle.response_complete:
             self._await_headers()
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        super().pause_writing()
+        self._have_read()
+        left_s = self.transport.get_write_buffer_size() / self.UNREAD_BYTES_PER_S
+        self._unread = self.loop.call_later(self.UNREAD_S + left_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken most of it."""
+        self._have_read()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words
         """What came is no HTTP."""
@@ -85,8 +140,15 @@ class Listening(HttpToolsProtocol):
             self._patience.cancel()
             self._patience = None
 
+    def _have_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def _too_slow(self) -> None:
-        if self._header_bytes and self._in_headers:
+        if self._unread is None and self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif self._header_bytes and self._in_headers:
             self._refuse(Failure(408, Code.MALFORMED, f"the headers did not come within {self.HEADERS_S:g} s"))
         else:
             self.transport.close()

@@ -1,16 +1,17 @@
-"""What a gateway tells Prometheus of itself, by pool.
+"""What a gateway tells Prometheus of itself, by pool; at a port of its own, as it is not for tenants.
 
 What each tenant did is in ClickHouse: a hundred thousand tenants are no labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 
+from streams.errors import UserError
 from streams.gateway.answers import Code
 from streams.gateway.desk import Desk
 from streams.gateway.write_ahead import Ended
@@ -40,6 +41,7 @@ class Metrics:
         self._first = self._histogram("time_to_first_token_seconds", "from a request's arrival to its first output")
         self._in_flight = self._gauge("in_flight", "requests that run")
         self._waiting = self._gauge("waiting", "requests that wait for their tenant's own limit")
+        self._ready = self._gauge("ready", "1 if there are limits to decide by")
         self._told = cache(self._of)  # looking up labels takes longer than counting; pools and statuses are few
 
     def watch(self, desks: Mapping[str, Desk]) -> None:
@@ -47,6 +49,24 @@ class Metrics:
         for pool, desk in desks.items():
             self._in_flight.labels(pool).set_function(partial(getattr, desk, "in_flight"))
             self._waiting.labels(pool).set_function(partial(getattr, desk, "waiting"))
+            self._ready.labels(pool).set_function(partial(getattr, desk, "ready"))
+
+    def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
+        """Answers Prometheus, in a thread of its own so that a slow scraper holds up nobody; (port, what ends it).
+
+        Raises:
+            UserError: nobody can listen there.
+        """
+        try:
+            server, _ = start_http_server(port, host, self._registry)
+        except OSError as error:
+            raise UserError(f"can't listen at {host}:{port}: {error.strerror or error}") from error
+
+        def end() -> None:
+            server.shutdown()
+            server.server_close()
+
+        return server.server_port, end
 
     def ended(self, ended: Ended) -> None:
         """A request was settled."""

@@ -88,18 +88,29 @@ def parts_of(settings: Settings, choices: Choices) -> Parts:
     return parts
 
 
-def build(settings: Settings, choices: Choices, upstream: Upstream) -> Starlette:
+def build(settings: Settings, choices: Choices, upstream: Upstream, metrics_at: tuple[str, int] | None = None) -> Starlette:
     """The application of a gateway that passes requests on; everything else begins with it and ends with it.
 
+    Args:
+        settings: how to reach Kafka.
+        choices: of the operator.
+        upstream: who answers.
+        metrics_at: host and port for Prometheus; None: it is told nothing.
+
     Raises:
+        UserError: nobody can listen at `metrics_at`.
         WriteAheadError: another gateway of this name runs, or its files are damaged.
         OSError: they can't be written.
     """
     gate = Gate.in_front_of(upstream, parts_of(settings, choices))
+    metrics = gate.metrics.serve(*metrics_at) if metrics_at else None
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as ending:
+            if metrics is not None:
+                log.info("metrics at port %d", metrics[0])
+                ending.push_async_callback(asyncio.to_thread, metrics[1])
             await upstream.start()
             ending.push_async_callback(upstream.close)
             await ending.enter_async_context(going(settings, choices, gate))

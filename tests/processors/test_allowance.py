@@ -37,9 +37,16 @@ def test_what_is_left_falls_with_use_and_comes_back_with_time() -> None:
     assert admission.allowance("ann") == Allowance(150, 100, 500, 2, 2)
 
 
-def test_without_limits_of_its_own_nothing_is_said() -> None:
-    admission = pool(ben=FREE)
-    assert admission.allowance("ben") == Allowance(None, None, 0, None, None)
+def test_without_limits_of_its_own_what_the_pool_has_open_is_told() -> None:
+    admission = pool(ben=FREE, ann=RIGHT)
+    assert admission.allowance("ben") == Allowance(1_000, 1_000, 0, 10, 10)
+    assert admission.allowance("ann") == Allowance(1_400, 1_000, 400, 10, 10), "a share that is new fills with time"
+    assert isinstance(admission.admit(0, "ben", "r", 300, 150), Admitted)
+    assert admission.allowance("ben") == Allowance(1_000, 550, 750, 10, 9), "600 tokens a second are kept for nobody"
+    assert isinstance(admission.admit(100, "ann", "s", 500, 150), Admitted)
+    assert admission.allowance("ann") == Allowance(1_400, 0, 1_400, 10, 8)
+    admission.settle(2_000, "r", 300, 150)
+    assert admission.allowance("ben") == Allowance(1_000, 1_000, 0, 10, 9)
     assert admission.allowance("nobody") is None
 
 

@@ -63,6 +63,7 @@ class ScriptedUpstream:
         cancelled: whose clients went away.
         released: what is `held` may end.
         told: x-request-id -> pieces of output, of requests that were answered whole.
+        said: the latest stream of the responses API.
     """
 
     def __init__(self) -> None:
@@ -71,6 +72,7 @@ class ScriptedUpstream:
         self.running = self.most = self.cancelled = 0
         self.released = threading.Event()
         self.told: dict[str, int] = {}
+        self.said = ""
 
     def app(self) -> ASGIApp:
         posts = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
@@ -92,6 +94,10 @@ class ScriptedUpstream:
         try:
             if "status" in script:
                 return JSONResponse({"error": {"message": "no"}}, int(script["status"]), {"retry-after": "7"})
+            if asked.get("stream") and request.url.path.endswith("responses"):
+                said = list(_response_events(pieces, usage))
+                self.said = b"".join(said).decode()
+                return StreamingResponse(iter(said), media_type="text/event-stream")
             if asked.get("stream"):
                 told = usage if (asked.get("stream_options") or {}).get("include_usage") else None
                 self.running += 1  # until the stream has ended
@@ -145,6 +151,16 @@ def _whole(path: str, pieces: int, usage: object) -> dict[str, Any]:
     said = {"message": {"role": "assistant", "content": text}} if "chat" in path else {"text": text}
     choice = {"index": 0, "finish_reason": "stop", **said}
     return {"id": "c", "object": "chat.completion", "created": 1, "model": "llama", "choices": [choice], **told}
+
+
+def _response_events(pieces: int, usage: Mapping[str, Any]) -> Iterator[bytes]:
+    response: dict[str, Any] = {"id": "r", "object": "response", "output": [], "status": "in_progress", "usage": None}
+    told = {"input_tokens": usage.get("input_tokens", 11), "output_tokens": usage.get("output_tokens", pieces)}
+    events: list[dict[str, Any]] = [{"type": "response.created", "response": response}]
+    events += [{"type": "response.output_text.delta", "delta": f"word{number} "} for number in range(pieces)]
+    events.append({"type": "response.completed", "response": {**response, "status": "completed", "usage": told}})
+    for number, event in enumerate(events):
+        yield f"event: {event['type']}\n".encode() + _event({**event, "sequence_number": number})
 
 
 def _event(said: Mapping[str, Any]) -> bytes:
