@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infra.workloads import Request
-from schemas.entitlements import RateQuota
+from schemas.entitlements import ConcurrencyQuota, KvQuota, RateQuota
 from schemas.loops import SlaLoop
 from schemas.published import PoolCommand, ProfileCommand, Tier
 
@@ -69,6 +69,8 @@ class Entitled:
         weight: by which it shares.
         sizes: of its requests.
         throughput: how far it may borrow, and what it lends.
+        kv: blocks; None: as many as go with its base.
+        concurrency: requests at once, likewise.
         sla_ms: the longest that a request may take.
         streams: whether it wants its answers token by token.
     """
@@ -79,13 +81,25 @@ class Entitled:
     weight: str = "1"
     sizes: Sizes = CHAT
     throughput: RateQuota | None = None
+    kv: KvQuota | None = None
+    concurrency: ConcurrencyQuota | None = None
     sla_ms: int | None = None
     streams: bool = True
 
 
+# What lumen lends to spot comes back only when spot's requests end, so it keeps what it usually needs.
 TENANTS = (
     Entitled("kestrel", Tier.DEDICATED, 2_000, throughput=RateQuota(borrowing_limit=0), sla_ms=7_500),
-    Entitled("lumen", Tier.GUARANTEED, 4_000, sizes=SHORT, throughput=RateQuota(borrowing_limit=1_000), sla_ms=5_000),
+    Entitled(
+        "lumen",
+        Tier.GUARANTEED,
+        4_000,
+        sizes=SHORT,
+        throughput=RateQuota(borrowing_limit=1_000, lending_limit=1_500),
+        kv=KvQuota(nominal_quota=768, lending_limit=192),
+        concurrency=ConcurrencyQuota(nominal_quota=24, lending_limit=3),
+        sla_ms=5_000,
+    ),
     Entitled("meridian", Tier.ELASTIC, 1_000, weight="2"),
     Entitled("nimbus", Tier.ELASTIC, 1_000),
     Entitled("orchard", Tier.SPOT, streams=False),
@@ -93,7 +107,7 @@ TENANTS = (
 )
 
 ACTS = (
-    Act("before the burst: everybody has what it asks for", (1_200, 2_800, 1_000, 0, 500, 500)),
+    Act("before the burst: everybody has what it asks for", (1_200, 2_800, 1_000, 0, 500, 1_500)),
     Act("a burst of spot: it gets what is idle, and is refused the rest", (1_200, 2_800, 1_000, 0, 12_000, 4_000)),
     Act("lumen and elastic tenants want more: preemptible requests are stopped", (1_200, 3_800, 6_000, 4_000, 4_000, 4_000)),
     Act("two of four replicas are taken away: dedicated first, then guaranteed", (1_200, 3_800, 4_000, 4_000, 2_000, 2_000), 2),
@@ -125,7 +139,7 @@ def pool_command(pool: str, run: str, period_s: int, *, replicas: int = REPLICAS
 
 
 def profile_commands(pool: str, run: str, period_s: int) -> tuple[ProfileCommand, ...]:
-    """Everybody's profile. Quotas of blocks and slots are those that go with a base."""
+    """Everybody's profile."""
     return tuple(
         ProfileCommand(
             id=f"{run}-{tenant.name}",
@@ -136,6 +150,8 @@ def profile_commands(pool: str, run: str, period_s: int) -> tuple[ProfileCommand
             tier=tenant.tier,
             weight=tenant.weight,
             throughput=tenant.throughput,
+            kv=tenant.kv,
+            concurrency=tenant.concurrency,
             sla_ms=tenant.sla_ms,
         )
         for tenant in TENANTS
