@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import resource
 import signal
 import socket
 from decimal import Decimal
@@ -95,6 +96,8 @@ def gateway(
         lease_ms=lease_ms,
         floor=floor,
     )
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # two for each request; shells give 1,024
     listening = listen(host or settings.host, port)
     try:
         behind = Upstream(upstream, upstream_key, Patience(silence_s=silence_s))
