@@ -194,7 +194,6 @@ class Desk:
         settled = self._rule.settle(self._now_ms(), request, input_tokens, output_tokens)
         if isinstance(settled, Rejected):
             raise DeskError(settled)
-        self._look(need.tenant)
         if need.tenant in self._rooms:
             self._next(need.tenant)
 
@@ -342,10 +341,13 @@ class Desk:
         tally.refused_kv_blocks += -(-tokens // self._block_tokens)
 
     def _tally(self, tenant: str) -> Tally:
-        return self._tallies.setdefault(tenant, Tally())
+        tally = self._tallies.get(tenant)
+        if tally is None:  # making one for each call takes longer than what is done with it
+            tally = self._tallies[tenant] = Tally()
+        return tally
 
     def _look(self, tenant: str) -> None:
-        """What the tenant holds now may be the most of the interval."""
+        """What the tenant holds now may be the most of the interval: when one is admitted, and as it begins. Less is no more."""
         held = self._rule.used(tenant)
         if held is not None:
             tally = self._tally(tenant)

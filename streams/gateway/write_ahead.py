@@ -79,7 +79,7 @@ class Ended(NamedTuple):
         latency_ms: None: nobody knows, as of one that was lost.
         ttft_ms: None: nothing came.
         tpot_ms: of the output after its first token; None: there was none.
-        status: ok, or how it went wrong.
+        status: ok; what upstream refused it with, as `http_400`; or how else it went wrong.
     """
 
     request: str

@@ -271,6 +271,8 @@ def test_upstreams_own_complaint_goes_to_the_client(gateway: World) -> None:
     with gateway.client() as client:
         answer = client.post(CHAT, json=ask(metadata={"status": 400}))
     assert (answer.status_code, answer.json()) == (400, {"error": {"message": "no"}})
+    last = ended(gateway)[-1]
+    assert (last.output_tokens, last.status) == (0, "http_400")
 
 
 def test_an_upstream_that_dies_in_its_stream_ends_in_an_error_event(gateway: World) -> None:
