@@ -44,7 +44,7 @@ class Seen:
     Attributes:
         guaranteed: its requests that were not refused, in no order.
         asked: requests of each tenant.
-        refused: of each tenant, by status and dimension.
+        refused: of each tenant, by status, and dimension or else code.
         tokens: of all answers that came within the phase, input and output.
         failed: the beginnings of answers that are neither, or what broke.
     """
@@ -132,12 +132,13 @@ class Phase:
     def _refused(self, tenant: int, status: int, body: bytes, *, measured: bool) -> None:
         try:
             error = json.loads(body)["error"]
-        except (ValueError, KeyError, TypeError):
-            error = {}
-        if status not in (429, 503) or "dimension" not in error:
+            reason = error.get("dimension") or error["code"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            reason = ""
+        if status not in (429, 503) or not reason:
             self._seen.failed.append(f"{status} {body[:200]!r}")
         elif measured:
-            self._seen.refused[tenant][f"{status} {error['dimension']}"] += 1
+            self._seen.refused[tenant][f"{status} {reason}"] += 1
 
 
 def _body(request: Request) -> bytes:
