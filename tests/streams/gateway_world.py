@@ -248,7 +248,7 @@ def world(
         keys=ApiKeys(settings),
         desks={POOL: Desk(POOL, waiting or WaitingRules(length=0), 10_000, now_ms)},
         metered=Metered(settings, "gate", directory / "wal"),
-        upstream=Upstream(behind_url, "sk-upstream", Patience(connect_s=1, silence_s=silence_s)),
+        upstream=Upstream(behind_url, "sk-upstream", Patience(connect_s=10, silence_s=silence_s)),
         count=estimated,
         now_ms=now_ms,
         metrics=Metrics(),
