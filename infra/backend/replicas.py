@@ -178,6 +178,7 @@ class Replicas:
         self._replicas = [LiveReplica(machine, clock) for _ in range(replicas)]
         self._serving = replicas
         self._open: set[Generation] = set()
+        self._most_open = 0
 
     @property
     def context(self) -> int:
@@ -209,6 +210,7 @@ class Replicas:
 
         generation = Generation(self._replicas[least_loaded(self._replicas[: self._serving])], prompts, outputs, n, close)
         self._open.add(generation)
+        self._most_open = max(self._most_open, len(self._open))
         return generation
 
     def stop(self) -> None:
@@ -217,11 +219,12 @@ class Replicas:
             generation.stop(Outcome.CANCELLED)
 
     def figures(self) -> dict[str, int]:
-        """What is inside now, of all replicas together."""
+        """What is inside now, of all replicas together, and the most requests that ever were."""
         machine, replicas = self.machine, self._replicas
         return {
             "serving": self._serving,
             "in_flight": len(self._open),
+            "most_in_flight": self._most_open,
             "running": sum(len(replica.running) for replica in replicas),
             "waiting": sum(len(replica.waiting) for replica in replicas),
             "kv_blocks": len(replicas) * machine.kv_blocks,

@@ -34,6 +34,7 @@ def ext_authz(
     longest_wait_ms: gateway.LongestWait = 10_000,
     burst_ms: gateway.Burst = 10_000,
     settle_within_s: SettleWithin = 600.0,
+    drain_s: gateway.Drain = 30.0,
     lease_ms: gateway.Lease = 10_000,
     floor: gateway.Floors = None,
 ) -> None:
@@ -65,7 +66,8 @@ def ext_authz(
         said = f"serving ext_authz at {at}:{envoys}, http://{at}:{listening.getsockname()[1]}/admit and /settle"
         Console(stderr=True).print(said, markup=False, soft_wrap=True)
 
+    serving = serve(settings, choices, f"{at}:{port}", listening, longest_s=settle_within_s, drain_s=drain_s, tell=tell)
     try:
-        asyncio.run(serve(settings, choices, f"{at}:{port}", listening, longest_s=settle_within_s, tell=tell))
+        asyncio.run(serving)
     except OSError as error:
         raise UserError(f"{choices.directory}: {error.strerror or error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import resource
-import signal
 import socket
 from decimal import Decimal
 from pathlib import Path
@@ -46,6 +45,10 @@ Floors = Annotated[
     list[str] | None,
     typer.Option(metavar="TIER=PART", help="Part of its limits that a tier goes on with when the share has lapsed; else nothing."),
 ]
+Drain = Annotated[
+    float,
+    typer.Option(min=0, max=3_600, help="Asked to stop, it refuses what is new, and what runs may go on for so long, seconds."),
+]
 Silence = Annotated[float, typer.Option(min=0.1, help="Longest that upstream may be silent, seconds.")]
 
 
@@ -68,6 +71,7 @@ def gateway(
     silence_s: Silence = 300.0,
     lease_ms: Lease = 10_000,
     floor: Floors = None,
+    drain_s: Drain = 30.0,
 ) -> None:
     """Put this in front of any OpenAI-compatible server: tenants with API keys get what their pool's limits give them.
 
@@ -75,6 +79,7 @@ def gateway(
     """
     import uvicorn  # noqa: PLC0415  with all below: half a second that other commands need not wait
 
+    from streams.gateway.draining import Draining  # noqa: PLC0415  as above
     from streams.gateway.listening import Listening  # noqa: PLC0415  as above
     from streams.gateway.running import build  # noqa: PLC0415  as above
     from streams.gateway.upstream import Patience, Upstream  # noqa: PLC0415  as above
@@ -101,7 +106,7 @@ def gateway(
     listening = listen(host or settings.host, port)
     try:
         behind = Upstream(upstream, upstream_key, Patience(silence_s=silence_s))
-        app = build(settings, choices, behind, None if metrics_port is None else (metrics_host, metrics_port))
+        app, parts = build(settings, choices, behind, None if metrics_port is None else (metrics_host, metrics_port))
     except OSError as error:
         raise UserError(f"{choices.directory}: {error.strerror or error}") from error
     where = f"http://{listening.getsockname()[0]}:{listening.getsockname()[1]}"
@@ -116,10 +121,8 @@ def gateway(
         server_header=False,
         timeout_keep_alive=KEEP_S,
         proxy_headers=False,
-        timeout_graceful_shutdown=30,
     )
-    server = uvicorn.Server(config)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends by it cleanly, and then raises it once more
+    server = Draining(config, parts, drain_s)
     server.run(sockets=[listening])  # SIGINT, by which a part says that it can't go on, or a person, ends in KeyboardInterrupt
     if not server.started:
         raise UserError("the gateway could not start: the lines above say why")

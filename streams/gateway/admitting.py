@@ -18,7 +18,7 @@ from schemas.access import ApiKey
 from schemas.published import Tier
 from streams.api_keys import ApiKeys
 from streams.gateway.answers import Code, Failure, Headers, allowance_headers
-from streams.gateway.arriving import Rules, shown_key
+from streams.gateway.arriving import Refuse, Rules, shown_key
 from streams.gateway.asked import Asked, Lowered
 from streams.gateway.counting import Counting
 from streams.gateway.desk import Desk, Need
@@ -45,6 +45,7 @@ class Parts:
         count: how texts are counted.
         now_ms: milliseconds since 1970 that never run backwards.
         metrics: what is told of it.
+        closing: it was asked to end, and takes nothing new.
     """
 
     rules: Rules
@@ -54,6 +55,7 @@ class Parts:
     count: Counting
     now_ms: Callable[[], int]
     metrics: Metrics
+    closing: bool = False
     _names: int = 0
     _life: str = field(default_factory=lambda: f"{time.time_ns():x}")
 
@@ -74,8 +76,26 @@ class Parts:
     @property
     def not_ready(self) -> str | None:
         """Why nothing can be decided; None: it can."""
+        if self.closing:
+            return "the gateway ends"
         without = [pool for pool, desk in self.desks.items() if not desk.ready]
         return f"no limits of pool {', '.join(without)} yet" if without else None
+
+    @property
+    def in_hand(self) -> int:
+        """Requests that run or wait."""
+        return sum(desk.in_flight + desk.waiting for desk in self.desks.values())
+
+    def take(self) -> None:
+        """Asked before anything of a request is looked at.
+
+        Raises:
+            Refuse: it comes too late.
+        """
+        if self.closing:
+            raise Refuse(
+                Failure(503, Code.CLOSING, "this gateway ends: try again, at another or its successor", retry_after_ms=1000)
+            )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -60,6 +60,7 @@ class Beside:
         Raises:
             Refuse: it may not; with what its client shall be told.
         """
+        self.parts.take()
         came_ms = self.parts.now_ms()
         try:
             kind = Kind(path.partition("?")[0])
@@ -102,12 +103,20 @@ class Beside:
 
     def expire(self) -> int:
         """Settles what nobody has settled in time, at its reservation; how many those were. To be called now and then."""
-        late = self.parts.now_ms() - self._longest_ms
-        expired = list(_while_before(self._open.values(), late))
-        for wanted in expired:
-            del self._open[wanted.name]
+        expired = [each.name for each in _while_before(self._open.values(), self.parts.now_ms() - self._longest_ms)]
+        return sum(map(self.lose, expired))
+
+    def close(self) -> None:
+        """Nobody can settle anything here any more: what is open is settled at its reservation."""
+        for request in tuple(self._open):
+            self.lose(request)
+
+    def lose(self, request: str) -> bool:
+        """It has ended, and nobody tells what it used: it is settled at its reservation. False: it is settled already."""
+        wanted = self._open.pop(request, None)
+        if wanted is not None:
             self._end(wanted, _reserved(wanted.asked), "reserved", LOST, None)
-        return len(expired)
+        return wanted is not None
 
     def standing(self, tenant: str, pool: str) -> Headers:
         """`x-ratelimit-*`, for its client."""

@@ -35,6 +35,8 @@ from streams.gateway.write_ahead import Ended
 log = logging.getLogger(__name__)
 
 PRIORITY = b"x-bourse-priority"
+_ELSEWHERE: Headers = [(b"connection", b"close")]
+"""While the gateway ends: the client's next connection may find another."""
 
 
 class Why(StrEnum):
@@ -76,10 +78,12 @@ class Passing:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         try:
+            self._gate.take()
             request = await _Request.of(self._gate, self._kind, scope, receive, send)
         except Refuse as refused:
             self._gate.metrics.failed("", refused.failure.code)
-            await answer(send, refused.failure, self._gate.standing(scope))
+            elsewhere = _ELSEWHERE if self._gate.closing else []
+            await answer(send, refused.failure, [*elsewhere, *self._gate.standing(scope)])
             return
         except Gone:
             return

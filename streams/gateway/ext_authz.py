@@ -1,16 +1,23 @@
 """Envoy's external authorisation: `envoy.service.auth.v3.Authorization/Check`, by gRPC's own generated modules (PyPI `xds-protos`).
 
 Envoy sends a request's headers and body (`with_request_body`, `pack_as_bytes`), and passes it on if the answer is OK. An OK adds
-`x-bourse-request-id` to the request and to the answer, and `x-ratelimit-*` to the answer, and takes the tenant's key away. Envoy
-never tells here how the request ended: `POST /settle` does (streams/gateway/beside_http.py).
+`x-bourse-request-id` to the request and to the answer, and `x-ratelimit-*` to the answer, and takes the tenant's key away. What the
+request used `POST /settle` tells (streams/gateway/beside_http.py).
+
+That a request has ended Envoy's access log tells (`envoy.service.accesslog.v3.AccessLogService`, on the same port): one that nobody
+settles then, as its client went away, gives back what it holds within seconds, not when its time is over.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.service.accesslog.v3 import als_pb2_grpc as accesslog_grpc
+from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsResponse
 from envoy.service.auth.v3 import external_auth_pb2 as authz
 from envoy.service.auth.v3 import external_auth_pb2_grpc as authz_grpc
 from envoy.type.v3.http_status_pb2 import HttpStatus
@@ -24,6 +31,10 @@ from streams.gateway.exchange import PRIORITY
 
 REQUEST_ID = b"x-bourse-request-id"
 _TAKEN = ("authorization", "x-bourse-priority")
+_FREE = ("GET", "/v1/models")
+"""Costs nothing: a key is enough."""
+SETTLED_BY_S = 2.0
+"""What an ended request used comes beside the news that it ended: both leave Envoy at the same time."""
 _OVERHEAD_BYTES = 1 << 20
 """Of a message beside the body: headers and addresses."""
 _GRPC = {401: grpc.StatusCode.UNAUTHENTICATED, 429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE}
@@ -46,22 +57,40 @@ class Authorization(authz_grpc.AuthorizationServicer):  # type: ignore[misc]  # 
         parts = self._beside.parts
         try:
             key = key_of(parts.rules, parts.keys, {"headers": headers})
+            if (http.method, http.path.partition("?")[0]) == _FREE:
+                return _passed([], [])
             body = _body(http, headers, parts.rules.most_body_bytes)
             wanted = await self._beside.admit(key, http.path, body, dict(headers).get(PRIORITY))
         except Refuse as refused:
             return _denied(refused.failure)
         named = [(REQUEST_ID, wanted.name.encode())]
         back = named + self._beside.standing(wanted.tenant, wanted.pool)
-        return authz.CheckResponse(
-            status=Status(code=grpc.StatusCode.OK.value[0]),
-            ok_response=authz.OkHttpResponse(
-                headers=_options(named), headers_to_remove=_TAKEN, response_headers_to_add=_options(back)
-            ),
-        )
+        return _passed(named, back)
+
+
+class Endings(accesslog_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # generated without types
+    """Envoy's access log, of which only that a request has ended counts; its id stands in dynamic metadata, `bourse`, `request`.
+
+    Args:
+        beside: who is told.
+    """
+
+    def __init__(self, beside: Beside) -> None:
+        self._beside = beside
+
+    async def StreamAccessLogs(self, request_iterator: AsyncIterator[Any], context: Any) -> Any:  # noqa: N802, ARG002  as above
+        """Until Envoy ends it."""
+        loop = asyncio.get_running_loop()
+        async for message in request_iterator:
+            for entry in message.http_logs.log_entry:
+                ours = entry.common_properties.metadata.filter_metadata
+                if "bourse" in ours:
+                    loop.call_later(SETTLED_BY_S, self._beside.lose, ours["bourse"]["request"])
+        return StreamAccessLogsResponse()
 
 
 async def authorization_server(beside: Beside, address: str) -> tuple[grpc.aio.Server, int]:
-    """The service, listening; and its port.
+    """Both services, listening; and their port.
 
     Raises:
         UserError: it can't listen there.
@@ -69,6 +98,7 @@ async def authorization_server(beside: Beside, address: str) -> tuple[grpc.aio.S
     most = beside.parts.rules.most_body_bytes + _OVERHEAD_BYTES
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", most), ("grpc.so_reuseport", 0)])
     authz_grpc.add_AuthorizationServicer_to_server(Authorization(beside), server)
+    accesslog_grpc.add_AccessLogServiceServicer_to_server(Endings(beside), server)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
@@ -96,6 +126,11 @@ def _body(http: Any, headers: Headers, most: int) -> bytes:
     if cut or len(body) > most:
         raise Refuse(Failure(413, Code.TOO_LARGE, f"the body is longer than the {len(body)} bytes that are looked at"))
     return body
+
+
+def _passed(on: Headers, back: Headers) -> Any:
+    ok = authz.OkHttpResponse(headers=_options(on), headers_to_remove=_TAKEN, response_headers_to_add=_options(back))
+    return authz.CheckResponse(status=Status(code=grpc.StatusCode.OK.value[0]), ok_response=ok)
 
 
 def _denied(failure: Failure) -> Any:

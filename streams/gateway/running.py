@@ -88,8 +88,10 @@ def parts_of(settings: Settings, choices: Choices) -> Parts:
     return parts
 
 
-def build(settings: Settings, choices: Choices, upstream: Upstream, metrics_at: tuple[str, int] | None = None) -> Starlette:
-    """The application of a gateway that passes requests on; everything else begins with it and ends with it.
+def build(
+    settings: Settings, choices: Choices, upstream: Upstream, metrics_at: tuple[str, int] | None = None
+) -> tuple[Starlette, Parts]:
+    """The application of a gateway that passes requests on, and its parts; everything else begins with it and ends with it.
 
     Args:
         settings: how to reach Kafka.
@@ -116,7 +118,7 @@ def build(settings: Settings, choices: Choices, upstream: Upstream, metrics_at: 
             await ending.enter_async_context(going(settings, choices, gate))
             yield
 
-    return gateway_app(gate, lambda: gate.not_ready, lifespan)
+    return gateway_app(gate, lambda: gate.not_ready, lifespan), gate
 
 
 @asynccontextmanager
@@ -139,34 +141,44 @@ async def going(settings: Settings, choices: Choices, parts: Parts) -> AsyncIter
         ]
         for lease in leases:
             ending.push_async_callback(lease.leave)
-        reports = asyncio.create_task(_report(parts, dict(zip(parts.desks, leases, strict=True)), admissions, choices.name))
-        following = [asyncio.create_task(lease.follow()) for lease in leases]
-        ending.push_async_callback(_stop, reports, *following)
-        for task in (reports, *following):
+        reports = _Reports(parts, dict(zip(parts.desks, leases, strict=True)), admissions, choices.name)
+        ending.callback(reports.tell)  # of the last part of a second
+        tasks = [asyncio.create_task(reports.each_second()), *(asyncio.create_task(lease.follow()) for lease in leases)]
+        ending.push_async_callback(_stop, *tasks)
+        for task in tasks:
             task.add_done_callback(_told)
         yield
 
 
-async def _report(parts: Parts, leases: Mapping[str, Leased], admissions: AdmissionPublisher, name: str) -> None:
-    """Each second: what was wanted, to the engine; what was admitted and refused, one event for each tenant."""
-    life, reports, reported_ms = time.time_ns(), 0, parts.now_ms()
-    while True:
-        now = parts.now_ms()
-        for pool, desk in parts.desks.items():
+class _Reports:
+    """What was wanted, to the engine; what was admitted and refused, one event for each tenant."""
+
+    def __init__(self, parts: Parts, leases: Mapping[str, Leased], admissions: AdmissionPublisher, name: str) -> None:
+        self._parts, self._leases, self._admissions = parts, leases, admissions
+        self._prefix, self._number, self._told_ms = f"{name}-{time.time_ns():x}", 0, parts.now_ms()
+
+    async def each_second(self) -> None:
+        while True:
+            self.tell()
+            await asyncio.sleep(REPORT_S)
+            self._parts.keys.check()
+
+    def tell(self) -> None:
+        """Of the time since this was called last."""
+        now = self._parts.now_ms()
+        for pool, desk in self._parts.desks.items():
             tallies = desk.take_tallies()
-            leases[pool].report(tallies)
+            self._leases[pool].report(tallies)
             for tenant, tally in tallies.items():
-                reports += 1
-                fields = {"id": f"{name}-{life:x}-{reports}", "time": now, "tenant": tenant, "pool": pool}
+                self._number += 1
+                fields = {"id": f"{self._prefix}-{self._number}", "time": now, "tenant": tenant, "pool": pool}
                 try:
-                    admissions.publish(fields, interval_ms=now - reported_ms, **tally.told())
+                    self._admissions.publish(fields, interval_ms=now - self._told_ms, **tally.told())
                 except Unavailable as away:
                     log.warning("what was admitted in a second is not told: %s", away)
-        reported_ms = now
+        self._told_ms = now
         with suppress(OSError):  # each request that is refused for it says so
-            parts.metered.write_owed()
-        await asyncio.sleep(REPORT_S)
-        parts.keys.check()
+            self._parts.metered.write_owed()
 
 
 async def _stop(*tasks: asyncio.Task[None]) -> None:

@@ -20,34 +20,23 @@ pytest.importorskip("envoy.service.auth.v3", reason="the package xds-protos is n
 
 import grpc.aio
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
+from envoy.extensions.access_loggers.grpc.v3 import als_pb2  # noqa: F401  registers its messages for ParseDict
 from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2  # noqa: F401  registers its messages for ParseDict
 from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401  registers its messages for ParseDict
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401  registers its messages for ParseDict
-from envoy.service.auth.v3 import attribute_context_pb2, external_auth_pb2, external_auth_pb2_grpc
+from envoy.service.accesslog.v3.als_pb2_grpc import AccessLogServiceStub
+from envoy.service.auth.v3 import external_auth_pb2_grpc
+from envoy_asks import CHAT, USAGE, checked, ended, told
 from google.protobuf.json_format import ParseDict
 
-from streams.gateway import litellm_callback
+from streams.gateway import ext_authz, litellm_callback
 from streams.gateway.beside_http import beside_app
 from streams.gateway.ext_authz import authorization_server
 
 EXAMPLES = Path(__file__).parents[2] / "infra/examples"
-CHAT = "/v1/chat/completions"
 BODY = {"model": "llama", "messages": [{"role": "user", "content": "hello there"}], "max_tokens": 50}
-USAGE = b'{"usage": {"prompt_tokens": 9, "completion_tokens": 4}}'
-
-
-def checked(headers: dict[str, str], body: bytes, path: str = CHAT) -> Any:
-    http = attribute_context_pb2.AttributeContext.HttpRequest(
-        method="POST", path=path, headers={"content-length": str(len(body)), **headers}, raw_body=body
-    )
-    attributes = attribute_context_pb2.AttributeContext(request=attribute_context_pb2.AttributeContext.Request(http=http))
-    return external_auth_pb2.CheckRequest(attributes=attributes)
-
-
-def told(options: Any) -> dict[str, str]:
-    return {each.header.key: each.header.value for each in options}
 
 
 def test_envoy_is_told_who_may_pass_and_what_the_others_get(tmp_path: Path) -> None:
@@ -59,8 +48,9 @@ def test_envoy_is_told_who_may_pass_and_what_the_others_get(tmp_path: Path) -> N
             check = external_auth_pb2_grpc.AuthorizationStub(channel).Check
             passed = [(await check(checked(shown, body))) for _ in range(2)]
             refused = await check(checked(shown, body))
+            listed = await check(checked(shown, b"", "/v1/models?x", "GET"))
             bad = {
-                401: await check(checked({}, body)),
+                401: await check(checked({}, b"", "/v1/models", "GET")),
                 400: await check(checked(shown, b"{")),
                 404: await check(checked(shown, body, "/v1/files")),
                 413: await check(checked({**shown, "x-envoy-auth-partial-body": "true"}, body[:20])),
@@ -70,7 +60,8 @@ def test_envoy_is_told_who_may_pass_and_what_the_others_get(tmp_path: Path) -> N
             assert made.beside.settle(names[0], USAGE, "ok") is None
             again = await check(checked(shown, body))  # its slot is free
         await server.stop(0)
-        assert [answer.status.code for answer in (*passed, again)] == [0, 0, 0]
+        assert [answer.status.code for answer in (*passed, listed, again)] == [0, 0, 0, 0]
+        assert not told(listed.ok_response.headers)
         assert list(passed[0].ok_response.headers_to_remove) == ["authorization", "x-bourse-priority"]
         assert told(passed[0].ok_response.response_headers_to_add)["x-ratelimit-limit-requests"] == "2"
         assert refused.denied_response.status.code == 429
@@ -87,6 +78,29 @@ def test_envoy_is_told_who_may_pass_and_what_the_others_get(tmp_path: Path) -> N
             (9, 4, "reported", "ok"),
             (0, 0, "counted", "failed"),
             (0, 0, "counted", "failed"),
+        ]
+
+
+def test_what_ended_and_nobody_settled_gives_back_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ext_authz, "SETTLED_BY_S", 0.1)
+
+    async def run(made: Deciding) -> None:
+        server, port = await ext_authz.authorization_server(made.beside, "127.0.0.1:0")
+        gone, settled = [(await made.beside.admit(made.key.key, CHAT, json.dumps(BODY).encode(), None)).name for _ in range(2)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            log = AccessLogServiceStub(channel).StreamAccessLogs(iter([ended(None), ended(settled), ended("nobodys"), ended(gone)]))
+            made.beside.settle(settled, USAGE, "ok")
+            await log
+            assert made.beside.open == 1, "it may be settled a moment later"
+            await asyncio.sleep(1)
+            assert made.beside.open == 0
+        await server.stop(0)
+
+    with deciding(tmp_path) as made:
+        asyncio.run(asyncio.wait_for(run(made), 20))
+        assert [(end.output_tokens, end.basis, end.status) for end in made.ended()] == [
+            (4, "reported", "ok"),
+            (50, "reserved", "lost"),
         ]
 
 
