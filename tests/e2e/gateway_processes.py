@@ -79,11 +79,13 @@ class Process:
 
 
 class Gateway(Process):
-    """`bourse gateway`, with short leases."""
+    """`bourse gateway`, with short leases and no queue where nothing else is said."""
 
-    def __init__(self, system: System, upstream: Backend, name: str, pool: str, *, drain_s: int) -> None:
-        leased = ("--pool", pool, "--name", name, "--lease-ms", str(LEASE_MS))
-        treated = ("--queue", "0", "--default-output", "32", "--drain-s", str(drain_s))
+    def __init__(
+        self, system: System, upstream: Backend, name: str, pool: str, *, drain_s: int, queue: int = 0, lease_ms: int = LEASE_MS
+    ) -> None:
+        leased = ("--pool", pool, "--name", name, "--lease-ms", str(lease_ms))
+        treated = ("--queue", str(queue), "--longest-wait-ms", "25000", "--default-output", "32", "--drain-s", str(drain_s))
         super().__init__(system, name, "gateway", "--upstream", upstream.url, *leased, *treated)
 
 
@@ -148,6 +150,7 @@ class Answered:
         pieces: of output that came in events.
         events: what else came in them: `done`, or codes of errors.
         headers: of the answer.
+        code: of the error that it is; empty: it is none, or its body was not kept.
     """
 
     status: int
@@ -155,6 +158,7 @@ class Answered:
     pieces: int = 0
     events: list[str] = field(default_factory=list)
     headers: httpx.Headers = field(default_factory=httpx.Headers)
+    code: str = ""
 
 
 def ask(
@@ -178,6 +182,8 @@ def ask(
             answered.status, answered.headers = answer.status_code, answer.headers
             answered.request = answer.headers.get("x-request-id", "")
             began(answer.status_code)
+            if answer.status_code >= 400:
+                answered.code = json.loads(answer.read())["error"]["code"]
             for line in answer.iter_lines():
                 _hear(answered, line)
     except httpx.HTTPError:  # killed

@@ -11,6 +11,7 @@ import random
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ from envoy_asks import USAGE, checked, told
 from gateway_processes import MODEL, Answered, Backend, ExtAuthz, Gateway, Load, Process, ask
 from system import System, until
 
-from schemas.entitlements import ConcurrencyQuota
+from schemas.entitlements import ConcurrencyQuota, KvQuota
 from schemas.published import PoolCommand, ProfileCommand, Tier
 from streams.api_keys import issue
 from streams.client import CommandPublisher
@@ -38,7 +39,7 @@ from streams.codecs import decode
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(280)]
 
-POOL, BESIDE = "llm", "beside"
+POOL, BESIDE, PROMISED = "llm", "beside", "promised"
 LIMIT = 20
 SLOTS = {("ann", POOL): LIMIT, ("dan", POOL): LIMIT, ("node", POOL): 1, ("eve", BESIDE): 2}
 PROMPT = "vermilion quokka 4711"
@@ -66,6 +67,7 @@ class World:
         self.backend = Backend(self.system)
         self.left = Gateway(self.system, self.backend, "left", POOL, drain_s=30)
         self.beside = ExtAuthz(self.system, BESIDE, BESIDE)
+        self.besides: list[Process] = []
 
     @cached_property
     def right(self) -> Gateway:
@@ -74,7 +76,7 @@ class World:
 
     @property
     def processes(self) -> list[Process]:
-        return [self.backend, self.left, self.beside, *([self.right] if "right" in vars(self) else [])]
+        return [self.backend, self.left, self.beside, *self.besides, *([self.right] if "right" in vars(self) else [])]
 
     def kill(self, victim: str, away_s: float) -> None:
         """Kill -9, and its return; an engine is brought back by its supervisor, a gateway's publisher by the gateway."""
@@ -116,14 +118,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 def world(broker: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with System(tmp_path_factory.mktemp("home"), kafka=broker, clickhouse=clickhouse, partitions=2) as system:
         with CommandPublisher(system.settings) as operator:
-            for pool in (POOL, BESIDE):
+            for pool in (POOL, BESIDE, PROMISED):
                 machine = {"replica_tokens_per_s": 1_000_000, "replica_kv_blocks": 100_000, "replica_concurrency": 1_000}
                 operator.publish(PoolCommand(id=pool, pool=pool, capacity=2_000_000, period_s=2, replicas=1, **machine))
             for (tenant, pool), most in SLOTS.items():
                 slots = ConcurrencyQuota(borrowing_limit=most)
                 entitled = {"base": 0, "elasticity": "1", "tier": Tier.ELASTIC, "concurrency": slots}
                 operator.publish(ProfileCommand(id=tenant, pool=pool, tenant=tenant, **entitled))
-        keys = {tenant: asyncio.run(issue(system.settings, tenant, [pool])).secret for tenant, pool in SLOTS}
+            promise = {"kv": KvQuota(nominal_quota=20_000), "concurrency": ConcurrencyQuota(nominal_quota=6)}
+            guaranteed = {"base": 400_000, "elasticity": "1", "tier": Tier.GUARANTEED, **promise}
+            operator.publish(ProfileCommand(id="gus", pool=PROMISED, tenant="gus", **guaranteed))
+            operator.publish(ProfileCommand(id="sam", pool=PROMISED, tenant="sam", base=0, elasticity="1", tier=Tier.SPOT))
+        tenants = [*SLOTS, ("gus", PROMISED), ("sam", PROMISED)]
+        keys = {tenant: asyncio.run(issue(system.settings, tenant, [pool])).secret for tenant, pool in tenants}
         made = World(system, keys)
         try:
             yield made
@@ -221,6 +228,55 @@ def test_two_gateways_share_a_limit_while_they_engine_and_backend_are_killed(wor
     assert broken, "streams ran when the backend was killed"
     assert all(each.events == ["upstream_broke_off", "done"] for each in broken)
     world.owed |= {each.request: (each.pieces, "counted") for each in broken}
+
+
+def test_a_guaranteed_tenant_is_never_refused_at_either_gateway_while_spot_is(world: World) -> None:
+    """It has four requests at a time of the six that it is promised, now at one gateway, now at the other.
+
+    What it lacks where it comes is on its way, and its requests wait for that; without a queue some are refused. Leases are long, as
+    none may lapse on a machine on which the engine has to wait for its turn.
+    """
+    gateways = [
+        Gateway(world.system, world.backend, name, PROMISED, drain_s=1, queue=8, lease_ms=60_000) for name in ("east", "west")
+    ]
+    world.besides += gateways
+    for gateway in gateways:
+        gateway.until_ready()
+    answers: dict[str, Counter[tuple[int, str]]] = {"gus": Counter(), "sam": Counter()}
+    ended = threading.Event()
+
+    def ask_on(client: httpx.Client, tenant: str, where: Callable[[], Gateway], most: int) -> None:
+        answer = ask(client, where().url, world.keys[tenant], PROMPT, 16, most=most)
+        answers[tenant][answer.status, answer.code] += 1
+
+    def guaranteed() -> None:
+        with httpx.Client(timeout=30, verify=False) as client:
+            while not ended.is_set():
+                ask_on(client, "gus", lambda: gateways[int(time.monotonic() / 3) % 2], 48_000)
+
+    def spot(gateway: Gateway) -> None:
+        """Each time a twentieth of the pool's blocks."""
+        with httpx.Client(timeout=30, verify=False) as client:
+            while not ended.is_set():
+                ask_on(client, "sam", lambda: gateway, 80_000 - 100)
+                time.sleep(0.1)
+
+    with httpx.Client(timeout=30, verify=False) as client:
+        for each in gateways:
+            for name in answers:
+                until(lambda: ask(client, each.url, world.keys[name], PROMPT, 1, most=2).status == 200, 60, f"{name} is served")  # noqa: B023
+    with ThreadPoolExecutor(28) as pool:
+        asking = [pool.submit(guaranteed) for _ in range(4)] + [pool.submit(spot, gateways[number % 2]) for number in range(24)]
+        time.sleep(8)
+        ended.set()
+        for each in asking:
+            each.result()
+    print(answers)
+    assert answers["gus"].keys() == {(200, "")}, answers
+    assert answers["gus"][200, ""] > 20
+    assert sum(count for (status, _), count in answers["sam"].items() if status == 503) > 20, answers
+    assert answers["sam"][200, ""] > 0
+    assert [gateway.stop() for gateway in gateways] == [0, 0]
 
 
 def test_a_gateway_that_is_asked_to_end_lets_what_runs_end(world: World) -> None:
