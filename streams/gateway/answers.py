@@ -45,6 +45,7 @@ class Code(StrEnum):
     UPSTREAM_BROKEN = "upstream_broke_off"
     PREEMPTED = "preempted"
     CLOSING = "gateway_closing"
+    BODIES = "too_many_bodies"
     MALFORMED = "malformed_request"
     INTERNAL = "internal_error"
 

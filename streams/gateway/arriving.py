@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope
@@ -95,11 +95,17 @@ def header_of(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-async def body_of(rules: Rules, scope: Scope, receive: Receive) -> bytes:
+async def body_of(rules: Rules, scope: Scope, receive: Receive, grown_to: Callable[[int], None] = lambda _size: None) -> bytes:
     """The whole body.
 
+    Args:
+        rules: how long it may be, and take.
+        scope: of the request.
+        receive: where it comes from.
+        grown_to: told how many bytes have come; may refuse more.
+
     Raises:
-        Refuse: it is too long, or does not come in time.
+        Refuse: it is too long, or does not come in time, or there is no room for it.
         Gone: its client went away.
     """
     too_long = Failure(413, Code.TOO_LARGE, f"the body is longer than {rules.most_body_bytes} bytes")
@@ -117,6 +123,7 @@ async def body_of(rules: Rules, scope: Scope, receive: Receive) -> bytes:
                 size += len(part)
                 if size > rules.most_body_bytes:
                     raise Refuse(too_long)
+                grown_to(size)
                 parts.append(part)
                 if not message.get("more_body"):
                     return b"".join(parts)

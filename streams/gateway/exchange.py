@@ -25,6 +25,7 @@ from streams.gateway.admitting import Parts, Wanted, need_of, write_down, write_
 from streams.gateway.answers import Code, Failure, Headers, allowance_headers, answer, key_refused
 from streams.gateway.arriving import Gone, Refuse, asked_of, body_of, header_of, key_of
 from streams.gateway.asked import Kind
+from streams.gateway.bodies import Bodies, Held
 from streams.gateway.counting import off_loop
 from streams.gateway.desk import Desk
 from streams.gateway.slow import Slow
@@ -57,10 +58,12 @@ class Gate(Parts):
     Attributes:
         upstream: who answers them.
         slow: whose client does not take what is sent to it.
+        bodies: that are held in memory.
     """
 
     upstream: Upstream
     slow: Slow = field(default_factory=Slow)
+    bodies: Bodies = field(default_factory=Bodies)
 
     @classmethod
     def in_front_of(cls, upstream: Upstream, parts: Parts) -> Gate:
@@ -72,22 +75,23 @@ class Passing:
     """An endpoint that is passed on: an ASGI application."""
 
     def __init__(self, gate: Gate, kind: Kind) -> None:
-        self._gate = gate
-        self._kind = kind
+        self.gate = gate
+        self.kind = kind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        try:
-            self._gate.take()
-            request = await _Request.of(self._gate, self._kind, scope, receive, send)
-        except Refuse as refused:
-            self._gate.metrics.failed("", refused.failure.code)
-            elsewhere = _ELSEWHERE if self._gate.closing else []
-            await answer(send, refused.failure, [*elsewhere, *self._gate.standing(scope)])
-            return
-        except Gone:
-            return
-        await request.run()
+        with Held(self.gate.bodies) as held:
+            try:
+                self.gate.take()
+                request = await _Request.of(self, held, scope, receive, send)
+            except Refuse as refused:
+                self.gate.metrics.failed("", refused.failure.code)
+                elsewhere = _ELSEWHERE if self.gate.closing else []
+                await answer(send, refused.failure, [*elsewhere, *self.gate.standing(scope)])
+                return
+            except Gone:
+                return
+            await request.run()
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -112,10 +116,12 @@ class _Request(Wanted):
     first_ms: int | None = None
 
     @classmethod
-    async def of(cls, gate: Gate, kind: Kind, scope: Scope, receive: Receive, send: Send) -> _Request:
+    async def of(cls, passing: Passing, held: Held, scope: Scope, receive: Receive, send: Send) -> _Request:
+        gate, kind = passing.gate, passing.kind
         came_ms = gate.now_ms()
         key = key_of(gate.rules, gate.keys, scope)
-        pool, asked = await asked_of(gate.rules, kind, await body_of(gate.rules, scope, receive), gate.count)
+        body = await body_of(gate.rules, scope, receive, lambda size: held.grown_to(key.tenant, size))
+        pool, asked = await asked_of(gate.rules, kind, body, gate.count)
         if not key.opens(pool):
             raise Refuse(key_refused(KeyRefused.OTHER_POOL))
         return cls(

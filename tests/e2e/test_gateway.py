@@ -233,8 +233,8 @@ def test_two_gateways_share_a_limit_while_they_engine_and_backend_are_killed(wor
 def test_a_guaranteed_tenant_is_never_refused_at_either_gateway_while_spot_is(world: World) -> None:
     """It has four requests at a time of the six that it is promised, now at one gateway, now at the other.
 
-    What it lacks where it comes is on its way, and its requests wait for that; without a queue some are refused. Leases are long, as
-    none may lapse on a machine on which the engine has to wait for its turn.
+    What it lacks where it comes is on its way, and its requests wait for that; without a queue some are refused. Leases are
+    long, as none may lapse on a machine on which the engine has to wait for its turn.
     """
     gateways = [
         Gateway(world.system, world.backend, name, PROMISED, drain_s=1, queue=8, lease_ms=60_000) for name in ("east", "west")

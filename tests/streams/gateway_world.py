@@ -208,6 +208,7 @@ class World:
         """Nothing is in flight any more, anywhere."""
         self.until(lambda: self.desk.in_flight == self.desk.waiting == self.gate.metered.running == 0, "nothing in flight")
         self.until(lambda: self.upstream.running == 0, "upstream at rest")
+        self.until(lambda: self.gate.bodies.held == 0, "no body is held")
 
 
 def served(app: ASGIApp, http: Any = "httptools") -> tuple[uvicorn.Server, str, threading.Thread]:
