@@ -8,7 +8,7 @@ and the sink keeps many until their batch has landed: looking that often cost it
 
 
 def relax_collector() -> None:
-    """What a role does at its start."""
+    """What a role or a gateway does at its start."""
     gc.set_threshold(YOUNG_OBJECTS)
 
 

@@ -24,6 +24,7 @@ from processors.entitlement import Capacity, Quota, TenantLimits
 from processors.waiting import Rules as WaitingRules
 from schemas.published import Tier
 from streams.api_keys import ApiKeys, new_key
+from streams.collector import relax_collector, spare_present_objects
 from streams.gateway.answers import Failure
 from streams.gateway.app import gateway_app
 from streams.gateway.arriving import Rules
@@ -123,6 +124,8 @@ def gateway(variant: Variant, upstream: int, keys: int, directory: Path, kafka: 
         await gate.upstream.start()
         if isinstance(metered, Metered):
             metered.start()
+        relax_collector()
+        spare_present_objects()  # as `bourse gateway` does, and for each variant
         yield
         await gate.upstream.close()
         if isinstance(metered, Metered | WriteAhead):
