@@ -17,7 +17,8 @@ FROM
         tenant,
         dense_rank() OVER (ORDER BY asked DESC, tenant) AS place,
         latency,
-        first_token
+        first_token,
+        streamed
     FROM
     (
         SELECT
@@ -25,7 +26,8 @@ FROM
             tenant,
             sum(count()) OVER (PARTITION BY tenant) AS asked,
             quantilesExact(0.5, 0.99)(latency_ms) AS latency,
-            quantilesExact(0.5, 0.99)(ttft_ms) AS first_token
+            quantilesExact(0.5, 0.99)(ttft_ms) AS first_token,
+            count(ttft_ms) AS streamed
         FROM
         (
             SELECT time AS at, tenant, latency_ms, ttft_ms
@@ -44,7 +46,8 @@ ARRAY JOIN
         {tenant:String} = '',
         [toNullable(toFloat64(latency[2]))],
         [
-            toNullable(toFloat64(latency[2])), toFloat64(latency[1]), toFloat64(first_token[2]), toFloat64(first_token[1]),
+            toNullable(toFloat64(latency[2])), toFloat64(latency[1]),
+            if(streamed > 0, toFloat64(first_token[2]), NULL), if(streamed > 0, toFloat64(first_token[1]), NULL),
             toFloat64(promised)
         ]
     ) AS value

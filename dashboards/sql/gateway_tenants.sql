@@ -11,8 +11,8 @@ SELECT
     l.ended_otherwise AS ended_otherwise,
     l.latency[1] AS latency_p50,
     l.latency[2] AS latency_p99,
-    l.first_token[1] AS first_token_p50,
-    l.first_token[2] AS first_token_p99,
+    if(l.streamed > 0, l.first_token[1], NULL) AS first_token_p50,
+    if(l.streamed > 0, l.first_token[2], NULL) AS first_token_p99,
     l.per_token AS per_token,
     l.within AS within
 FROM
@@ -29,6 +29,7 @@ INNER JOIN
         countIf(status = 'ok') AS answered,
         countIf(status != 'ok') AS ended_otherwise,
         quantilesExactIf(0.5, 0.99)(latency_ms, status = 'ok') AS latency,
+        countIf(status = 'ok' AND ttft_ms IS NOT NULL) AS streamed,
         quantilesExactIf(0.5, 0.99)(ifNull(ttft_ms, 0), status = 'ok' AND ttft_ms IS NOT NULL) AS first_token,
         quantileExactIfOrNull(0.5)(ifNull(tpot_ms, 0), status = 'ok' AND tpot_ms IS NOT NULL) AS per_token,
         countIf(status = 'ok' AND latency_ms <= promised) / nullIf(countIf(status = 'ok' AND promised IS NOT NULL), 0) AS within
