@@ -6,6 +6,7 @@ import logging
 import re
 import resource
 import socket
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -102,7 +103,8 @@ def gateway(
         floor=floor,
     )
     most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # two for each request; shells give 1,024
+    with suppress(ValueError, OSError):  # systems that allow less than they say (macOS): it stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # two for each request; shells give 1,024
     listening = listen(host or settings.host, port)
     try:
         behind = Upstream(upstream, upstream_key, Patience(silence_s=silence_s))
