@@ -361,8 +361,8 @@ def test_what_landed_is_what_the_backend_counted(world: World) -> None:
     admitted = world.system.value("SELECT sum(admitted) FROM admission_events WHERE tenant = 'dan'")
     assert admitted == world.system.value("SELECT count() FROM usage_events WHERE tenant = 'dan'"), "told to the last"
     counted = world.backend.counted()
-    landed = world.system.dicts("SELECT request_id, input_tokens, output_tokens, basis FROM usage_events WHERE pool = 'llm'")
-    statuses = dict(world.system.rows("SELECT request_id, status FROM latency_events WHERE pool = 'llm'"))
+    landed = world.system.dicts("SELECT request_id, input_tokens, output_tokens, basis FROM usage_events WHERE pool != 'beside'")
+    statuses = dict(world.system.rows("SELECT request_id, status FROM latency_events WHERE pool != 'beside'"))
     by_id = {row["request_id"]: row for row in landed}
     assert len(by_id) == len(landed), "each once"
     assert counted.keys() <= by_id.keys(), "whatever the backend counted"
