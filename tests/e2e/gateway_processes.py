@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +242,59 @@ class Load:
         for each in self._running:
             each.result()
         self._pool.shutdown()
+
+
+class PromiseLoad:
+    """Four clients of a guaranteed tenant, `gus`, now at one gateway, now at the other; 24 of a spot tenant, `sam`, at both.
+
+    Attributes:
+        answers: tenant -> status and error's code -> how many.
+    """
+
+    def __init__(self, gateways: Sequence[Gateway], keys: Mapping[str, str], prompt: str) -> None:
+        self.answers: dict[str, Counter[tuple[int, str]]] = {"gus": Counter(), "sam": Counter()}
+        self._gateways, self._keys, self._prompt = gateways, keys, prompt
+        self._ended = threading.Event()
+
+    def until_served(self) -> None:
+        for gateway in self._gateways:
+            for tenant in self.answers:
+                until(partial(self._is_served, gateway, tenant), 60, f"{tenant} is served by {gateway.name}")
+
+    def run(self) -> dict[str, Counter[tuple[int, str]]]:
+        """The answers, when it went from one gateway to the other twice, and spot was refused."""
+        with ThreadPoolExecutor(28) as pool:
+            asking = [pool.submit(self._guaranteed) for _ in range(4)]
+            asking += [pool.submit(self._spot, self._gateways[number % 2]) for number in range(24)]
+            try:
+                time.sleep(6)
+                until(self._enough, 60, lambda: f"spot is refused: {self.answers}")
+            finally:
+                self._ended.set()
+            for each in asking:
+                each.result()
+        return self.answers
+
+    def _enough(self) -> bool:
+        refused = sum(count for (status, _), count in tuple(self.answers["sam"].items()) if status == 503)
+        return refused > 20 and self.answers["gus"].total() > 20
+
+    def _is_served(self, gateway: Gateway, tenant: str) -> bool:
+        with httpx.Client(timeout=30, verify=False) as client:
+            return ask(client, gateway.url, self._keys[tenant], self._prompt, 1, most=2).status == 200
+
+    def _guaranteed(self) -> None:
+        with httpx.Client(timeout=30, verify=False) as client:
+            while not self._ended.is_set():
+                self._ask(client, "gus", self._gateways[int(time.monotonic() / 3) % 2], 48_000)
+
+    def _spot(self, gateway: Gateway) -> None:
+        """Each time a twentieth of the pool's blocks."""
+        with httpx.Client(timeout=30, verify=False) as client:
+            while not self._ended.is_set():
+                self._ask(client, "sam", gateway, 80_000 - 100)
+                time.sleep(0.1)
+
+    def _ask(self, client: httpx.Client, tenant: str, gateway: Gateway, most: int) -> None:
+        answer = ask(client, gateway.url, self._keys[tenant], self._prompt, 16, most=most)
+        self.answers[tenant][answer.status, answer.code] += 1
