@@ -131,10 +131,10 @@ def _demonstrate(settings: Settings, choices: Choices, console: Console) -> int:
     feed = Feed(settings, choices.workload, pool, run_id)
     try:
         feed.start()
-        play.clients.start()
+        play.start()
         _watch(_Watched(engine, feed, store, wanted, play), console)
     finally:
-        play.clients.finish()
+        play.finish()
         usage, latency = feed.finish()
     set_bots(settings, wanted.traders, enabled=False)
     published = {"usage": usage.acknowledged, "latency": latency.acknowledged}
@@ -196,10 +196,6 @@ class _Watched:
                     backlog.serve(row["tenant"], row["allocated"] / pool["period_s"])
         return pool
 
-    def token_pool(self) -> str:
-        """How far the token pool is."""
-        return pool_view.line(self.play.clients.answered, self.play.clients.in_flight, self.play.act)
-
     def told(self) -> str:
         """How far everything is."""
         return (
@@ -212,24 +208,24 @@ def _watch(watched: _Watched, console: Console) -> None:
     """Shows the system while events flow: a live table on a terminal, else a line for each closed period."""
     periods: list[Period] = []
     with Live(console=console, auto_refresh=False, transient=False) as screen:
-        while watched.running:
-            turned = watched.play.turn()
+        goes_on = True
+        while goes_on:
+            goes_on = watched.running  # asked before the look: the last one sees the end
             new = watched.new_periods(periods)
             periods += new
             pool = watched.look()
             if console.is_terminal:
                 watched.landed = watched.store.landed()
                 watched.volume = watched.store.volume()
-                told = (market_view.line(watched.volume), watched.told())
-                token_pool = pool_view.live(*watched.play.standings(), watched.token_pool())
+                how_far = (market_view.line(watched.volume), watched.told())
+                token_pool = pool_view.live(*watched.play.standings(), watched.play.line())
                 screen.update(
-                    view.live(pool, watched.wanted.tempers, periods, told, beside=token_pool, height=console.height), refresh=True
+                    view.live(pool, watched.wanted.tempers, periods, how_far, beside=token_pool, height=console.height),
+                    refresh=True,
                 )
             else:
-                if turned:
-                    console.print(watched.token_pool(), markup=False, highlight=False, soft_wrap=True)
-                for period in new:
-                    console.print(view.line(period), markup=False, highlight=False, soft_wrap=True)
+                for told in (*watched.play.lines(), *(view.line(period) for period in new)):
+                    console.print(told, markup=False, highlight=False, soft_wrap=True)
             time.sleep(1 / FRAMES_PER_S)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from io import StringIO
 from itertools import pairwise
+from threading import Event
 
 import pytest
 from journal_world import World, of_kind
@@ -26,6 +27,7 @@ from infra.demo.shared_pool import (
     REPLICA_TOKENS_PER_S,
     REPLICAS,
     TENANTS,
+    Act,
     act_at,
     pool_command,
     profile_commands,
@@ -33,11 +35,13 @@ from infra.demo.shared_pool import (
     reserved_output,
     span_ms,
 )
+from infra.demo.stage import Stage
 from infra.workloads import Request
 from processors.entitlement import RESERVED, TIERS
 from schemas.facts import CommandRefused
 from schemas.published import Tier
 from schemas.sharing_facts import CapacityShared, Shortfalls
+from streams.errors import Unavailable
 
 SECONDS = 60.0
 
@@ -221,3 +225,39 @@ def test_accounts_agree_request_by_request(
         assert [line.split()[1:] for line in text.splitlines() if line.startswith("ann")] == [
             ["1", "150", "150", "150", "✓", "exact"]
         ]
+
+
+def test_every_act_begins_once_and_in_order_however_late_it_is() -> None:
+    looks = iter([(0, True), (100, True), (9_000, False)])
+    begun: list[tuple[int, Act]] = []
+    over = Event()
+
+    def now() -> tuple[int, bool]:
+        at_ms, more = next(looks)
+        if not more:
+            over.set()
+        return at_ms, more
+
+    stage = Stage(now, lambda number, act: begun.append((number, act)), seconds=6)
+    assert stage.news() == ()
+    stage.start()
+    assert over.wait(60)
+    stage.finish()
+    assert begun == list(enumerate(ACTS))
+    assert stage.news() == ACTS, "those are told, too, that began while nobody looked"
+    assert stage.news() == ()
+
+
+def test_what_keeps_an_act_from_beginning_is_raised_at_the_end() -> None:
+    tried = Event()
+
+    def change(number: int, act: Act) -> None:
+        tried.set()
+        raise Unavailable("the demo's backend is gone")
+
+    stage = Stage(lambda: (0, True), change, seconds=6)
+    stage.start()
+    assert tried.wait(60)
+    with pytest.raises(Unavailable, match="backend is gone"):
+        stage.finish()
+    assert (stage.begun, stage.news()) == (0, ())
