@@ -30,9 +30,10 @@ LOW, NORMAL, HIGH = Class
         ([(0, "a", 10, NORMAL), (0, "b", 500, NORMAL), (0, "c", 100, NORMAL)], "bca"),
         ([(0, "a", 500, LOW), (0, "b", 0, NORMAL), (0, "c", 0, HIGH)], "cba"),
         ([(0, "a", 5, NORMAL), (1, "b", 5, NORMAL)], "ab"),
-        ([(0, "a", 1_000, NORMAL), (0, "b", 9_000, NORMAL)], "ab"),  # heavier than the heaviest is as heavy
+        ([(0, "b", 1_000, NORMAL), (0, "a", 9_000, NORMAL)], "ba"),  # heavier than the heaviest is as heavy; who came first, first
+        ([(0, "b", 0, LOW), (0, "a", -9, LOW)], "ba"),
         ([(0, "a", 0, LOW), (299, "b", 1_000, HIGH)], "ba"),
-        ([(0, "a", 0, LOW), (300, "b", 1_000, HIGH)], "ab"),  # aged by as much as a head start is at most
+        ([(0, "b", 0, LOW), (300, "a", 1_000, HIGH)], "ba"),  # aged by as much as a head start is at most
     ],
 )
 def test_whose_turn_it_is(comers: list[tuple[int, str, int, Class]], expected: str) -> None:
@@ -69,6 +70,12 @@ def test_who_waits_too_long_has_waited_in_vain() -> None:
 def test_a_setting_that_cannot_be_meant_is_named(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{name}: {value}"):
         Rules(**{name: value})
+
+
+def test_the_least_of_each_setting_can_be_meant() -> None:
+    room = WaitingRoom(Rules(length=0, longest_ms=1, head_start_ms=0, heaviest=1))
+    assert room.enter(0, "a", 1) is NotTaken.FULL, "nobody waits"
+    assert not room.before(0, LOW, 9)
 
 
 @given(st.lists(COMES, max_size=40), st.data())

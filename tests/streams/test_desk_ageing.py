@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-import selectors
 import time
-from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gateway_world import limits, world
+from played_time import PlayedTime
 
 from processors.admission import KNOTS
 from processors.entitlement import Capacity
@@ -22,25 +21,6 @@ from streams.limits import PoolLimits
 
 CHAT = "/v1/chat/completions"
 RULES = Rules(length=6, longest_ms=60_000, head_start_ms=300, heaviest=1_000)
-
-
-class _Instant(selectors.SelectSelector):
-    """Whoever would wait has waited already."""
-
-    now_s = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now_s += timeout or 0
-        return super().select(0)
-
-
-def played(play: Coroutine[Any, Any, None], selector: _Instant) -> None:
-    loop = asyncio.SelectorEventLoop(selector)
-    loop.time = lambda: selector.now_s  # type: ignore[method-assign]  # the time that is played
-    try:
-        loop.run_until_complete(play)
-    finally:
-        loop.close()
 
 
 class Line:
@@ -71,13 +51,9 @@ class Line:
 @pytest.mark.parametrize("seed", range(3))
 def test_nobody_is_overtaken_by_who_comes_a_head_start_later(seed: int) -> None:
     """A low and light request among heavy and high ones that never cease: in virtual time, at random."""
-    chance, selector = random.Random(seed), _Instant()
-
-    def now_ms() -> int:
-        return round(selector.now_s * 1000)
-
-    desk = Desk("llm", RULES, 1_000, now_ms)
-    line = Line(desk, now_ms)
+    chance, time_ = random.Random(seed), PlayedTime()
+    desk = Desk("llm", RULES, 1_000, lambda: time_.now_ms)
+    line = Line(desk, lambda: time_.now_ms)
 
     async def play() -> None:
         desk.limit(PoolLimits(Capacity(10**6, 10**4, 100), 16, KNOTS, {"ann": limits(slots=1)}))
@@ -89,7 +65,7 @@ def test_nobody_is_overtaken_by_who_comes_a_head_start_later(seed: int) -> None:
             await asyncio.sleep(chance.randint(0, 50) / 1000)
         await asyncio.gather(*tasks)
 
-    played(play(), selector)
+    time_.play(play())
     overtaken = sum(
         any(line.admitted[other] < line.admitted[name] for other in line.admitted if line.came[other] > line.came[name])
         for name in line.admitted
