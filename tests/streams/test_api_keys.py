@@ -65,6 +65,19 @@ def test_revoking_again_changes_nothing_and_what_is_unknown_is_named(settings: S
     asyncio.run(play())
 
 
+def test_a_new_key_never_takes_the_id_of_one_that_is_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record would replace the other tenant's."""
+
+    async def play() -> None:
+        before = await issue(settings, "eve")
+        names = iter([before.key.id, before.key.id, "0abcdef0"])
+        monkeypatch.setattr("streams.api_keys.secrets.token_hex", lambda _bytes: next(names))
+        assert (await issue(settings, "fay")).key.id == "0abcdef0"
+        assert (await read_keys(settings))[before.key.id] == before.key
+
+    asyncio.run(play())
+
+
 def _changed(secret: str, place: int) -> str:
     return secret[:place] + ("a" if secret[place] != "a" else "b") + secret[place + 1 :]
 
@@ -72,12 +85,17 @@ def _changed(secret: str, place: int) -> str:
 def test_what_is_shown_is_told_apart(settings: Settings) -> None:
     async def find(*shown: str | None) -> list[ApiKey | KeyRefused]:
         keys = ApiKeys(settings)
-        keys.known[issued.key.id] = issued.key
+        keys.known |= {key.id: key for key in (issued.key, of_one_pool.key, gone)}
         found = [keys.find(each) for each in shown]
+        assert keys.find(of_one_pool.secret, "llama") == of_one_pool.key
+        assert keys.find(of_one_pool.secret, "lla") is KeyRefused.OTHER_POOL
+        assert keys.find(revoked.secret, "other") is KeyRefused.REVOKED
+        assert [keys.revoked(each) for each in (issued.key.id, gone.id, "00000000")] == [False, True, True]
         await keys.close()
         return found
 
-    issued = new_key("ann")
+    issued, of_one_pool, revoked = new_key("ann"), new_key("ann", ["llama"]), new_key("ann", ["llama"])
+    gone = revoked.key.model_copy(update={"revoked_at": revoked.key.issued_at})
     right = issued.secret
     table = {
         None: KeyRefused.ABSENT,
@@ -89,6 +107,9 @@ def test_what_is_shown_is_told_apart(settings: Settings) -> None:
         _changed(right, len(right) - 1): KeyRefused.UNKNOWN,
         _changed(right, 3): KeyRefused.UNKNOWN,
         new_key("ann").secret: KeyRefused.UNKNOWN,
+        revoked.secret: KeyRefused.REVOKED,
+        _changed(revoked.secret, len(right) - 1): KeyRefused.UNKNOWN,
+        of_one_pool.secret: of_one_pool.key,
         right: issued.key,
     }
     assert asyncio.run(find(*table)) == list(table.values())

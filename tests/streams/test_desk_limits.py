@@ -6,7 +6,7 @@ import pytest
 from desk_world import CAPACITY, RATE, Counter
 from gateway_world import limits
 
-from processors.admission import KNOTS, NOTHING, Allowance
+from processors.admission import KNOTS, NOTHING, Allowance, Used
 from processors.entitlement import Capacity, Quota, TenantLimits
 from processors.waiting import Class, Rules
 from schemas.published import Tier
@@ -82,6 +82,24 @@ def test_limits_of_which_a_part_is_under_way_change_nothing_yet() -> None:
         assert len(counter.admitted) == 10, "those in force go on"
         with pytest.raises(DeskError, match="invalid_capacity"):
             counter.limit({}, Capacity(-1, 1, 1))
+
+    counter.play(story)
+
+
+def test_a_pools_blocks_and_how_its_borrowing_falls_are_its_own() -> None:
+    counter = Counter()
+
+    async def story() -> None:
+        half = ((0, 500_000), (1_000_000, 500_000))
+        borrows = TenantLimits(Tier.ELASTIC, (Quota(0, None, 0), Quota(0, None, 0), Quota(2, 4, 0)))
+        counter.desk.limit(PoolLimits(CAPACITY, 32, half, {"ann": borrows, "ben": limits(slots=0)}))
+        for number in range(5):
+            await counter.come(f"r{number}", 33)
+        assert list(counter.admitted) == ["r0", "r1", "r2", "r3"], "two, and half of four"
+        assert counter.desk.held("ann") == Used(0, 8, 4)
+        assert counter.desk.waits() == {"ann": Wanting(1, 33, 2)}
+        await counter.come("never", 65, tenant="ben")
+        assert counter.desk.take_tallies()["ben"].refused_kv_blocks == 3
 
     counter.play(story)
 

@@ -66,6 +66,12 @@ COURSES = [
         [(5, Why.LATELY_NEEDED), (5, Why.LATELY_NEEDED), (3, Why.IDLE), (3, Why.LATELY_NEEDED), (2, Why.IDLE)],
     ),
     (
+        "fewer still a moment later: the time begins when fewer suffice",
+        5,
+        [(0, 0, 2), (300, 0, 2), (301, 0, 1), (600, 0, 1), (601, 0, 1)],
+        [(5, Why.LATELY_NEEDED), (2, Why.IDLE), (2, Why.LATELY_NEEDED), (2, Why.LATELY_NEEDED), (1, Why.IDLE)],
+    ),
+    (
         "needed in between",
         5,
         [(0, 0, 2), (200, 0, 5), (300, 0, 2), (600, 0, 2)],
