@@ -74,11 +74,6 @@ class Tally:
     peak_kv_blocks: int = 0
     peak_concurrency: int = 0
 
-    @property
-    def happened(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool(self.admitted or self.refused or self.stopped or self.peak_concurrency)
-
     def told(self) -> dict[str, int]:
         """Fields of the event."""
         return {
@@ -218,11 +213,11 @@ class Desk:
         return found
 
     def take_tallies(self) -> dict[str, Tally]:
-        """What happened since this was asked last, by tenant."""
+        """What happened since this was asked last, by tenant; of those of whom nothing did, and who run nothing, there is none."""
         taken, self._tallies = self._tallies, {}
         for need in self._running.values():
             self._look(need.tenant)
-        return {tenant: tally for tenant, tally in sorted(taken.items()) if tally.happened}
+        return dict(sorted(taken.items()))
 
     def _admit(self, need: Need) -> Admitted | Refused | Failure:
         """Asks once, and does what follows if it is admitted."""

@@ -172,7 +172,7 @@ def test_a_turn_that_comes_in_the_moment_in_which_the_wait_ends(turn_first: bool
 
 
 SPOT = limits(Tier.SPOT)
-OWNER = TenantLimits(Tier.GUARANTEED, (Quota(1_000, None, 0), Quota(1_000, None, 0), Quota(1, None, 0)))
+OWNER = TenantLimits(Tier.GUARANTEED, (Quota(1_000, None, 0), Quota(10, None, 0), Quota(1, None, 0)))
 
 
 @pytest.mark.parametrize(
@@ -215,6 +215,10 @@ def test_what_never_fits_does_not_wait() -> None:
             await counter.come(name, RATE + 1, tenant=tenant)
             told = counter.refused[name]
             assert (told.status, told.code, told.retry_after_ms) == (429, Code.NEVER_FITS, None)
+        counter.limit({"ann": OWNER}, Capacity(100_000, 10, 2))
+        await counter.come("more than the pool", 161)
+        told = counter.refused["more than the pool"]
+        assert (told.status, told.code, told.more["whose"]) == (503, Code.NEVER_FITS, "pool")
         assert counter.desk.waiting == 0
 
     counter.play(story)

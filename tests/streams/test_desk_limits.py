@@ -75,11 +75,15 @@ def test_limits_of_which_a_part_is_under_way_change_nothing_yet() -> None:
     counter = Counter()
 
     async def story() -> None:
-        counter.limit({"gil": limits(Tier.GUARANTEED, 10, 10, 10)})
+        counter.limit({"gil": limits(Tier.GUARANTEED, 10, 10, 10), "sam": limits(Tier.SPOT)}, Capacity(100, 100, 15))
         counter.limit({"gil": limits(Tier.GUARANTEED, 10, 10, 20)}, Capacity(100, 100, 15))
         for number in range(11):
             await counter.come(f"r{number}", tenant="gil")
         assert len(counter.admitted) == 10, "those in force go on"
+        for number in range(6):
+            await counter.come(f"s{number}", tenant="sam")
+        assert len(counter.admitted) == 15
+        assert counter.refused["s5"].code is Code.NO_CAPACITY, "of one, too, whom the next limits leave out"
         with pytest.raises(DeskError, match="invalid_capacity"):
             counter.limit({}, Capacity(-1, 1, 1))
 
@@ -171,6 +175,9 @@ def test_whose_capacity_is_reclaimed_is_stopped_and_counted() -> None:
         counter.limit({"gil": LENDS, "pip": limits(Tier.PREEMPTIBLE)}, Capacity(100_000, 10_000, 2))
         await counter.come("old", tenant="pip")
         await counter.come("new", tenant="pip")
+        await counter.come("modest", tenant="gil", lowered=Tier.SPOT)
+        assert counter.refused["modest"].code is Code.NO_CAPACITY, "it claims no right, and stops nobody"
+        assert not counter.stopped
         await counter.come("owner", tenant="gil")
         assert counter.stopped == ["new"]
         assert "owner" in counter.admitted

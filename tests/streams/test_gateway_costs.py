@@ -202,6 +202,23 @@ def test_what_upstream_says_is_believed_within_what_was_seen(case: str) -> None:
     assert (*usage_settled, basis) == expected
 
 
+@pytest.mark.parametrize("answer", [[], [{"usage": {}}], 7, "text", None, {"response": 7}, {"choices": 7}, {"choices": [7]}])
+def test_json_that_is_no_answer_of_openais_is_no_usage(answer: Any) -> None:
+    """Neither whole nor as an event."""
+    measured = Measured()
+    measured.see_body(json.dumps(answer).encode(), estimated)
+    assert measured.settled(asked(Kind.CHAT)) == ((1, 0, 0), "counted")
+    assert stream(asked(Kind.CHAT), answer) == ((1, 0, 0), "counted")
+
+
+def test_a_response_reports_inside_of_its_last_event() -> None:
+    request, inside = asked(Kind.RESPONSES), {"input_tokens": 9, "output_tokens": 4}
+    for outside in ({}, {"usage": None}):
+        assert stream(request, {"type": "response.completed", "response": {"usage": inside}, **outside}) == ((9, 4, 0), "reported")
+    both = {"response": {"usage": inside}, "usage": {"input_tokens": 8, "output_tokens": 3}}
+    assert stream(request, both) == ((8, 3, 0), "reported")
+
+
 def test_a_bound_that_upstream_ignores_gives_nobody_tokens() -> None:
     """`n_predict` is llama.cpp's: vLLM ignores it, makes what it likes, and says so."""
     request = asked(Kind.CHAT, n_predict=1)

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def test_files_that_nobody_needs_are_deleted_and_those_of_a_running_request_stay
     files.end(ended("long"))
     tell(files)
     assert len(list(tmp_path.glob("*.log"))) == 1
+    assert set(files._begun_in) <= {files.ends.segment}, "nor is anything kept of them in memory"
     files.close()
 
 
@@ -207,7 +209,16 @@ def test_what_could_not_be_written_is_owed_and_nothing_begins_before(tmp_path: P
     monkeypatch.undo()
     files.write_owed()
     assert (files.running, told(files)) == (0, ["a"])
+    files.begin(begun("c"))
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        files.end(ended("c"))
+    monkeypatch.undo()
+    files.close()  # where there is space again as it ends, nothing is lost
     files.close()
+    again = WriteAhead(tmp_path, NOW)
+    assert (again.lost, told(again)) == (0, ["a", "c"])
+    again.close()
 
 
 def test_files_hold_so_much_at_most_until_kafka_is_back(tmp_path: Path) -> None:
@@ -244,6 +255,58 @@ def test_a_position_is_written_over_the_last_one_which_needs_no_space(tmp_path: 
     assert files.told_through == files.ends
     assert len(list(tmp_path.glob("*.log"))) == 1
     files.close()
+
+
+def test_a_record_that_is_longer_than_a_segment_has_one_of_its_own(tmp_path: Path) -> None:
+    files = WriteAhead(tmp_path, NOW, segment_bytes=10)
+    files.begin(begun("a"))
+    files.begin(begun("b"))
+    files.end(ended("a"))
+    assert [path.stat().st_size > 50 for path in tmp_path.glob("*.log")] == [True] * 3
+    assert told(files) == ["a"]
+    files.close()
+
+
+def test_who_ends_a_request_when_the_files_are_closed_writes_into_nothing_else(tmp_path: Path) -> None:
+    files = WriteAhead(tmp_path, NOW)
+    files.begin(begun("a"))
+    files.close()
+    others = [(tmp_path / name).open("wb") for name in "xyz"]  # one of them has the number that the closed file had
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        files.end(ended("a"))
+    for other in others:
+        other.close()
+        assert not Path(other.name).stat().st_size
+
+
+def test_what_a_machine_forgets_that_loses_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written is synced soon and once, a full segment when the next one begins, and the last one as it is closed."""
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def sync(file: int) -> None:
+        synced.append(os.fstat(file).st_size)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    files = WriteAhead(tmp_path / "soon", NOW, sync_s=0.005)
+    files.begin(begun("a"))
+    deadline = time.monotonic() + 20
+    while files.ends.offset not in synced:
+        assert time.monotonic() < deadline, "never synced"
+        time.sleep(0.005)
+    count = len(synced)
+    time.sleep(0.05)
+    assert len(synced) == count, "nothing new to sync"
+    files.close()
+    synced.clear()
+    files = WriteAhead(tmp_path / "late", NOW, segment_bytes=200, sync_s=3_600)
+    while files.ends.segment == 1:
+        files.begin(begun("b"))
+    assert synced == [(tmp_path / "late" / "0000000001.log").stat().st_size]
+    files.begin(begun("c"))
+    files.close()
+    assert synced[1:] == [files.ends.offset]
 
 
 FULL = """
