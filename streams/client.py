@@ -64,6 +64,7 @@ class _Publisher(Generic[Published]):
         max_pending: events that may wait for their acknowledgement before `publish` waits.
         max_wait: how long `publish` then waits before it raises `PublishTimeout`.
         delivery_timeout: how long the producer tries to deliver an event before it counts as failed.
+        linger: how long an event waits for others to be sent with; `flush` does not wait for it.
         on_delivery: called once for each event, in a thread of the publisher, with the event and None when it was acknowledged or
             the reason why not. Must not block.
     """
@@ -78,13 +79,19 @@ class _Publisher(Generic[Published]):
         max_pending: int = 100_000,
         max_wait: timedelta = timedelta(seconds=30),
         delivery_timeout: timedelta = timedelta(minutes=2),
+        linger: timedelta = timedelta(milliseconds=5),
         on_delivery: OnDelivery[Published] | None = None,
     ) -> None:
         settings = settings or Settings.load()
         self._topic = settings.topic(self.TOPIC)
         self._encode: Callable[[Event], bytes] = encode if encoding == "avro" else _as_json
         self._outbox: Outbox[Published] = Outbox(
-            settings, max_pending=max_pending, max_wait=max_wait, delivery_timeout=delivery_timeout, on_delivery=on_delivery
+            settings,
+            max_pending=max_pending,
+            max_wait=max_wait,
+            delivery_timeout=delivery_timeout,
+            linger_ms=linger / timedelta(milliseconds=1),
+            on_delivery=on_delivery,
         )
 
     def _send(self, event: Published, key: str) -> None:
@@ -138,6 +145,7 @@ class _ObservationPublisher(_Publisher[Observation]):
         max_pending: int = 100_000,
         max_wait: timedelta = timedelta(seconds=30),
         delivery_timeout: timedelta = timedelta(minutes=2),
+        linger: timedelta = timedelta(milliseconds=5),
         on_delivery: OnDelivery[Observation] | None = None,
     ) -> None:
         super().__init__(
@@ -146,6 +154,7 @@ class _ObservationPublisher(_Publisher[Observation]):
             max_pending=max_pending,
             max_wait=max_wait,
             delivery_timeout=delivery_timeout,
+            linger=linger,
             on_delivery=on_delivery,
         )
         self._source = source
