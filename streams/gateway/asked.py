@@ -8,18 +8,23 @@ counted wrongly.
 Settlement believes upstream within bounds that are read here, too: a token of input is a byte of the body at least (twice over, as
 templates write around them), but for what is attached or stands elsewhere.
 
+A name that an object has twice is refused, at any depth: readers differ in which value they go by, so what is admitted here might
+not be what upstream does.
+
 Reading is one pass of a JSON parser in Rust: 20 MB of text in some 50 ms, a usual body in 10 µs. What is all brackets takes a
-hundred times as long, so a body has MOST_VALUES values at most: 0.1 s, while which nobody else is served.
+hundred times as long, or all names, so a body has MOST_VALUES values at most: 0.12 s, while which nobody else is served.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from jiter import from_json
+from pydantic_core import to_json
 
 from streams.gateway.counting import Counting
 
@@ -40,7 +45,12 @@ MOST_UNSAID = 1 << 17
 LONG_BYTES = 64 << 10
 MOST_VALUES = 1 << 19
 """Of a body that is longer than LONG_BYTES. Commas and brackets are counted for it, those within texts as well."""
+NAME_COSTS = 3
+"""Values: a name that no other object has takes 0.8 µs more."""
 NAME_CHARS = 256
+
+_TWICE = re.compile(r'Detected duplicate key "(?P<name>.*)"(?P<where> at line \d+ column \d+)\Z', re.DOTALL)
+"""How the parser says that an object has a name twice."""
 
 
 class Kind(StrEnum):
@@ -148,12 +158,13 @@ def read(kind: Kind, body: bytes, *, count: Counting, default_output: int) -> As
     Raises:
         BadBody: it is no JSON object, or a field that matters here is missing or wrong. All others are upstream's to judge.
     """
-    if len(body) > LONG_BYTES and (values := len(body) - len(body.translate(None, b",[{"))) > MOST_VALUES:
-        raise BadBody(f"the body holds {values} values, at most {MOST_VALUES} are taken (commas and brackets are counted)")
+    if len(body) > LONG_BYTES and (values := _values(body)) > MOST_VALUES:
+        counted = f"commas and brackets are counted, and colons {NAME_COSTS} times"
+        raise BadBody(f"the body holds {values} values, at most {MOST_VALUES} are taken ({counted})")
     try:
-        fields = from_json(body)
+        fields = from_json(body, catch_duplicate_keys=True)
     except ValueError as error:
-        raise BadBody(f"the body is not JSON: {error}") from None
+        raise _unreadable(body, str(error)) from None
     if not isinstance(fields, dict):
         raise BadBody(f"the body is {_named(fields)}, not an object")
     model = _text(fields, "model")
@@ -179,6 +190,21 @@ def read(kind: Kind, body: bytes, *, count: Counting, default_output: int) -> As
         lowered=_LOWERED.get(fields["service_tier"]) if isinstance(fields.get("service_tier"), str) else None,
         body=_telling_usage(kind, body, fields) if streams and not wants_usage else body,
     )
+
+
+def _values(body: bytes) -> int:
+    """As many as there can be, and names for what they cost."""
+    return len(body) - len(body.translate(None, b",[{")) + NAME_COSTS * body.count(b":")
+
+
+def _unreadable(body: bytes, why: str) -> BadBody:
+    if not body:
+        return BadBody("the body is empty, a JSON object is needed")
+    twice = _TWICE.match(why)
+    if twice is None:
+        return BadBody(f"the body is not JSON: {why}")
+    name = twice["name"] if len(twice["name"]) <= NAME_CHARS else f"a name of {len(twice['name'])} characters"
+    return BadBody(f"{name}: given twice in one object{twice['where']}; which of them counts is not told", name)
 
 
 def _telling_usage(kind: Kind, body: bytes, fields: dict[str, Any]) -> bytes:

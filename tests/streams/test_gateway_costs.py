@@ -16,6 +16,7 @@ from streams.gateway.asked import (
     MOST_UNSAID,
     MOST_UNSEEN,
     MOST_VALUES,
+    NAME_COSTS,
     TEMPLATE_TOKENS,
     Asked,
     BadBody,
@@ -153,8 +154,15 @@ def test_options_of_a_stream_are_kept_and_its_usage_asked_for(options: Any, want
     assert json.loads(found.body)["stream_options"] == {**(options or {}), "include_usage": True}
 
 
-def test_a_body_of_nothing_but_brackets_is_refused_before_it_is_parsed() -> None:
-    body = b'{"model":"m","prompt":[' + b"[]," * MOST_VALUES + b"1]}"
+ENDLESS = {
+    "brackets": b"[" + b"[]," * MOST_VALUES + b"1]",
+    "names": b"{" + b",".join(b'"%x":1' % number for number in range(MOST_VALUES // NAME_COSTS)) + b"}",
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_a_body_that_takes_long_to_parse_is_refused_before_it_is_parsed(case: str) -> None:
+    body = b'{"model":"m","prompt":' + ENDLESS[case] + b"}"
     began = time.process_time()
     with pytest.raises(BadBody, match=f"at most {MOST_VALUES}"):
         read(Kind.COMPLETIONS, body, count=estimated, default_output=50)
