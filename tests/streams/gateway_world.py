@@ -40,6 +40,12 @@ from streams.settings import Settings
 POOL = "llm"
 CAPACITY = Capacity(1_000_000, 100_000, 1_000)
 ENOUGH_S = 20.0
+CHAT = "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "hello there"}]
+
+
+def ask(**fields: Any) -> dict[str, Any]:
+    return {"model": "llama", "messages": HELLO, **fields}
 
 
 def limits(
