@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from infra.audit.checks import CHECKS, run
 from infra.audit.engine import compare
@@ -20,6 +18,7 @@ from infra.audit.standing import opening
 from infra.audit.store import AuditStore, Scope, scopes
 from infra.audit.terms import fees
 from infra.audit.verdict import Verdict
+from infra.commands.progress import counted
 from processors.audit_lines import Checkpoint
 from processors.auditor import Auditor
 from streams.errors import BadInput, Unavailable
@@ -62,7 +61,7 @@ def _verdicts(settings: Settings, wanted: tuple[str | None, int | None, int | No
     try:
         verdicts = []
         for scope in scopes(store, *wanted):
-            with _progress(scope.pool, quiet=quiet) as progress:
+            with counted("rows", quiet=quiet) as progress:
                 verdict = _judged(store, scope, progress)
             verdict.engine = compare(store, scope, settings) if engine else None
             verdicts.append(verdict)
@@ -78,24 +77,10 @@ def _judged(store: AuditStore, scope: Scope, progress: Progress) -> Verdict:
     if scope.after >= 0:
         auditor.begin(opening(store, scope, dict(charged)))
     planned = windows(store, scope)
-    task = progress.add_task("", total=sum(window.rows for window in planned))
+    task = progress.add_task(f"pool {scope.pool}", total=sum(window.rows for window in planned))
     for window in planned:
         for line in lines(store, scope, window, charged):
             auditor.take(line)
         progress.advance(task, window.rows)
     auditor.take(Checkpoint())
     return Verdict(scope, auditor.report, [run(store, scope, check) for check in CHECKS])
-
-
-@contextmanager
-def _progress(pool: str, *, quiet: bool) -> Iterator[Progress]:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(f"pool {pool}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
-        yield progress

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.backtest.figures import Figures, figures
 from infra.backtest.folding import Outcome, fold_all
@@ -22,6 +21,7 @@ from infra.backtest.stretch import Stretch, stretch_of
 from infra.backtest.variants import Variant, variants
 from infra.broker import broker_answers
 from infra.commands.figure_files import JsonFile, PlotFile, check_files, write_figures
+from infra.commands.progress import counted
 from streams.clickhouse import connect
 from streams.errors import Unavailable, UserError
 from streams.replay import ReplayError
@@ -106,9 +106,7 @@ def _record(settings: Settings, journal: KafkaJournal, found: Figures, outcomes:
 
 
 def _folded(journal: Any, tried: list[Variant], pool: str, *, processes: int | None, stretch: Stretch) -> list[Outcome]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("records"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal) as shown:
+    with counted("records") as shown:
         tasks = [shown.add_task(variant.name, total=None) for variant in tried]
         return fold_all(
             journal,

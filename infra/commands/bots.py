@@ -14,11 +14,11 @@ import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.bots_page import bots_table, rehearsal_page, rehearsal_said
 from infra.broker import broker_answers
 from infra.commands.market_trading import AsJson, KeyFile, Timeout, Wait
+from infra.commands.progress import counted
 from processors.bots.rehearsal import Rehearsal
 from processors.bots.settings import fault
 from schemas.market import BotCommand
@@ -193,10 +193,8 @@ def _rehearsed(settings: Settings, command: BotCommand, since: int | None, until
     config = settings.kafka_client_config()
     if not broker_answers(config, timeout_s=CONNECT_S):
         raise Unavailable(f"Kafka at {settings.kafka_bootstrap} does not answer; bourse up starts it, bourse status tells more")
-    console = Console(stderr=True)
-    columns = (TextColumn("journal"), BarColumn(), MofNCompleteColumn(), TextColumn("records"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as shown:
-        task = shown.add_task("")
+    with counted("records", quiet=quiet) as shown:
+        task = shown.add_task("journal")
 
         def progress(done: int, of: int) -> None:
             shown.update(task, completed=done, total=of)

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
 from infra.backtest.journal import journal_of
 from infra.broker import broker_answers
+from infra.commands.progress import counted
 from infra.explain_page import page
 from processors.broken import BrokenJournalError
 from processors.explain import Explained, NotToldError, PeriodRecord, UnknownTenantError, explained, journal_record
@@ -54,7 +55,7 @@ def explain(
     """
     number = _number(period)
     settings = Settings.load()
-    with _progress(quiet=as_json) as shown:
+    with counted(quiet=as_json) as shown:
         record = _of_clickhouse(settings, pool, number, tenant) if from_rows else _of_journal(settings, pool, number, tenant, shown)
         told = _told(record, tenant, shown, searching=searching)
     if as_json:
@@ -131,16 +132,3 @@ def _some(rows: Any) -> str:
     tenants = sorted(map(str, rows))
     more = f" and {len(tenants) - NAMED:,} more" if len(tenants) > NAMED else ""
     return f"it has rows of {', '.join(tenants[:NAMED])}{more}" if tenants else "it has no rows"
-
-
-def _progress(*, quiet: bool) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=quiet or not console.is_terminal,
-    )

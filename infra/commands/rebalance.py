@@ -18,12 +18,13 @@ import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from infra.backtest.journal import journal_of
 from infra.broker import broker_answers
 from infra.commands.market_trading import AsJson, Timeout
+from infra.commands.progress import counted
 from processors.broken import BrokenJournalError
 from processors.engine import facts_of
 from processors.history import History
@@ -81,7 +82,7 @@ def rebalance(
     Exit code 1 if the engine refuses it, 2 if there is no such pool.
     """
     settings = Settings.load()
-    with _progress(quiet=as_json) as shown:
+    with counted(quiet=as_json) as shown:
         pool, commands = _proposal(settings, pool, shown)
         rehearsed = _rehearse(settings, pool, commands, shown)
     refused = rehearsed.refused
@@ -221,16 +222,3 @@ def _print(pool: str, rehearsed: Rehearsed, status: str) -> None:
     elif status in {"proposed", "done"}:
         console.print("no base moves: all are where they are needed, or nobody has anything to give", soft_wrap=True)
     console.print(told[status], markup=False, soft_wrap=True)
-
-
-def _progress(*, quiet: bool) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=quiet or not console.is_terminal,
-    )

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 from rich.table import Table
 
 from infra.broker import broker_answers
+from infra.commands.progress import counted
 from schemas.fact import Fact
 from streams.errors import BadInput, Unavailable, UserError
 from streams.replay import Difference, PartitionVerdict, ReplayError
@@ -46,23 +47,12 @@ def _verdicts(settings: Settings, *, quiet: bool) -> list[PartitionVerdict]:
     config = settings.kafka_client_config()
     if not broker_answers(config, timeout_s=CONNECT_S):
         raise Unavailable(f"Kafka at {settings.kafka_bootstrap} does not answer; bourse up starts it, bourse status tells more")
-    console = Console(stderr=True)
-    shown = Progress(
-        TextColumn("journal {task.fields[partition]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("records"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=quiet or not console.is_terminal,
-    )
-    tasks: dict[int, Any] = {}
-    with shown:
+    tasks: dict[int, TaskID] = {}
+    with counted("records", quiet=quiet) as shown:
 
         def progress(partition: int, done: int, of: int) -> None:
             if partition not in tasks:
-                tasks[partition] = shown.add_task("", partition=partition)
+                tasks[partition] = shown.add_task(f"journal {partition}")
             shown.update(tasks[partition], completed=done, total=of)
 
         try:

@@ -14,12 +14,9 @@ from schemas.published import Tier
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """What became of a token pool's tenant: requests by outcome, and its debt in tokens (below 0: it owes).
+    """What became of a token pool's tenant: requests by outcome as in `Standing`, and its debt in tokens (below 0: it owes).
 
     Attributes:
-        own: refused by its own limit.
-        pool: refused as the pool had no tokens, blocks or slots to spare for it.
-        stopped: admitted, and stopped for others.
         most_owed: the highest debt of the run.
         most_owing: the lowest.
         owed: at the end.

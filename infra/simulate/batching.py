@@ -62,15 +62,13 @@ class Sequence:
 
 @dataclass(slots=True)
 class Counters:
-    """What a replica has done since it started. Tokens by tenant; the integrals are over time, in units times microseconds."""
+    """What a replica has done since it started. Tokens by tenant."""
 
     prompt_tokens: list[int]
     output_tokens: list[int]
     recomputed_tokens: int = 0
     preemptions: int = 0
     steps: int = 0
-    running_us: int = 0
-    blocks_us: int = 0
     filled_us: float = 0.0
     """Share of what the replica can hold at once (its sequences or its blocks, whichever is fuller) times microseconds."""
 
@@ -242,8 +240,6 @@ class Batching:
         counters, machine = self.counters, self.machine
         used = machine.kv_blocks - self._spare()
         counters.steps += 1
-        counters.running_us += len(self.running) * duration
-        counters.blocks_us += used * duration
         counters.filled_us += max(len(self.running) / machine.sequences, used / machine.kv_blocks) * duration
 
     def _advance(self, sequence: Sequence, chunk: int, now_us: int) -> None:

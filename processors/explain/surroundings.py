@@ -105,8 +105,10 @@ def _transfers(transfers: Sequence[Transfer]) -> list[Part]:
     if not transfers:
         return []
     got, gave = sum(each.got_tokens for each in transfers), sum(each.gave_tokens for each in transfers)
+    earned, paid = sum(each.got_money for each in transfers), sum(each.gave_money for each in transfers)
+    money = f"; got {credits_text(earned)}, gave {credits_text(paid)}" if earned or paid else ""
     others = ", ".join(sorted({each.other for each in transfers})[:NAMED_TRADES])
-    return [Line(f"Transfers: {_times(len(transfers), 'transfer')} with {others}: got {got:,} tokens, gave {gave:,}.")]
+    return [Line(f"Transfers: {_times(len(transfers), 'transfer')} with {others}: got {got:,} tokens, gave {gave:,}{money}.")]
 
 
 def _limit(limit: Limit, told: Explanation) -> Line:

@@ -115,10 +115,6 @@ class World:
         self.facts += came
         return came
 
-    def skip_offsets(self, many):
-        for _ in range(many):
-            next(self._offsets)
-
     def tick(self, number, **changed):
         return self.take(tick(number, **{"tick_ms": self.tick_ms, "meters": self.meters, "grace": self.grace, **changed}))
 

@@ -121,7 +121,11 @@ def test_who_took_no_part_has_no_search(world):
             {"trades": (Trade(0, "sell", "ann", 10, 3, 0, forward=False),)},
             "Trades: sold 3 tokens in 1 trade at 10.0 on average; fees 0 credits.",
         ),
-        ({"transfers": (Transfer("ann", 0, 7, 5, 0, forward=False),)}, "Transfers: 1 transfer with ann: got 0 tokens, gave 7."),
+        (
+            {"transfers": (Transfer("ann", 0, 7, 5, 0, forward=False),)},
+            "Transfers: 1 transfer with ann: got 0 tokens, gave 7; got 0.000000005 credits, gave 0 credits.",
+        ),
+        ({"transfers": (Transfer("bob", 2, 0, 0, 0, forward=True),)}, "Transfers: 1 transfer with bob: got 2 tokens, gave 0."),
         ({"limits": (Limit("tokens", 5, 5, 5, 0, 5),)}, "Limit told to gateways (tokens of the period 6): 5 throughout."),
         (
             {"limits": (Limit("kv", 5, 2, 9, 3, 4),)},

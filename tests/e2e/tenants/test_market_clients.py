@@ -181,6 +181,7 @@ def test_books_are_followed_and_close_with_their_period(market: Market) -> None:
                 top = await anext(tops)
                 assert top is not None
                 assert (top.ask, top.ask_qty) == (40, 2)
+                assert await dee.last_top_of_book(period) == top
                 depth = await dee.last_depth(period)
                 assert depth is not None
                 assert (depth.ask_price, depth.ask_qty) == ([40, 50], [2, 3])

@@ -34,7 +34,6 @@ class Story:
         self.chance = random.Random(seed)
         self.world = LeaseWorld(*tenants(), seed=seed, late_ms=600, loss=0.1)
         self.lives = self.versions = 0
-        self.changed_ms = -60_000
         self.most = {}
         for name in NAMES[: self.chance.randint(1, 3)]:
             self.start(name)
