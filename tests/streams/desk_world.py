@@ -81,7 +81,8 @@ class Counter:
             await story()
             for task in self.asking.values():
                 task.cancel()
-            await self.moment()
+            ended = await asyncio.gather(*self.asking.values(), return_exceptions=True)
+            assert not [each for each in ended if isinstance(each, Exception)], "who goes away goes, and no more"
             assert self.desk.waiting == 0
             assert not self.desk._rooms
             assert not self.desk._timers

@@ -37,6 +37,35 @@ def test_a_light_request_does_not_pass_a_heavy_one_that_waits_though_it_would_fi
     counter.play(story)
 
 
+def test_a_wait_of_less_than_a_tenth_of_a_second_is_no_longer() -> None:
+    counter = Counter()
+
+    async def story() -> None:
+        counter.limit({"ann": limits(tokens=RATE)})
+        await counter.come("runs", RATE)
+        await counter.come("waits", 30)
+        await counter.until(200)
+        assert counter.admitted["waits"] == 30
+
+    counter.play(story)
+
+
+def test_a_client_that_goes_as_it_is_refused_is_only_gone() -> None:
+    counter = Counter()
+
+    async def story() -> None:
+        counter.limit({"ann": limits(slots=1)})
+        await counter.come("runs")
+        await counter.come("waits")
+        counter.desk.close("no lease")
+        counter.asking["waits"].cancel()
+        await counter.moment()
+        assert "waits" not in counter.refused
+        assert counter.desk.in_flight == 1
+
+    counter.play(story)
+
+
 def test_those_who_keep_coming_do_not_put_off_when_it_is_asked_again() -> None:
     counter = Counter(Rules(length=100, longest_ms=LONGEST_MS, head_start_ms=300, heaviest=1_000))
 

@@ -219,6 +219,14 @@ def test_json_that_is_no_answer_of_openais_is_no_usage(answer: Any) -> None:
     assert stream(asked(Kind.CHAT), answer) == ((1, 0, 0), "counted")
 
 
+def test_an_embedding_makes_nothing_and_says_so_by_saying_nothing() -> None:
+    measured = Measured()
+    measured.see_body(
+        json.dumps({"data": [{"embedding": [0.5]}], "usage": {"prompt_tokens": 3, "total_tokens": 3}}).encode(), estimated
+    )
+    assert measured.settled(asked(Kind.EMBEDDINGS, input=EIGHT)) == ((3, 0, 0), "reported")
+
+
 def test_a_response_reports_inside_of_its_last_event() -> None:
     request, inside = asked(Kind.RESPONSES), {"input_tokens": 9, "output_tokens": 4}
     for outside in ({}, {"usage": None}):

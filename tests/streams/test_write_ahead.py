@@ -60,6 +60,9 @@ def test_what_ended_is_read_once_in_its_order(tmp_path: Path) -> None:
     assert found[3] == ended("r3")
     assert place == files.ends
     assert files.running == 0
+    *full, newest = [path.stat().st_size for path in sorted(tmp_path.glob("*.log"))]
+    assert newest <= 1_000
+    assert all(900 < size <= 1_000 for size in full), "each but the newest holds as many as fit"
     files.close()
 
 
@@ -158,6 +161,7 @@ def test_a_full_disk_takes_nothing_in_part(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:20]))
     with pytest.raises(OSError, match="20 of"):
         files.begin(begun("b"))
+    assert next(tmp_path.glob("*.log")).stat().st_size == files.ends.offset, "the part is gone"
     monkeypatch.undo()
     files.end(ended("a"))
     assert (files.running, told(files)) == (0, ["a"])
