@@ -108,14 +108,15 @@ def test_a_floor_is_a_part_of_every_limit_of_its_tier_and_of_no_others() -> None
     assert (floor.number, floor.capacity, floor.kv_block_tokens) == (7, lease.capacity, 32)
 
 
-def test_the_same_lease_renewed_after_it_was_over_is_in_force_again(tmp_path: Path) -> None:
+def test_the_same_lease_renewed_after_it_was_over_is_in_force_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         outage = Outage(tmp_path, FailSafe({Tier.GUARANTEED: HALF}))
         outage.leased.report({})
         outage.lease(1, 1)
-        outage.seconds(5)
+        outage.seconds(7)
+        assert caplog.text.count("the lease is over") == 1, "it ends once"
         assert await outage.ask("ann") is not None
-        outage.lease(1, 6)
+        outage.lease(1, 8)
         assert (await outage.ask("ann"), outage.leased.number) == (None, 1)
         outage.leased.take(None)
         assert outage.leased.number == 0
