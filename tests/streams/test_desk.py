@@ -161,6 +161,21 @@ def test_a_full_room_says_so() -> None:
     counter.play(story)
 
 
+def test_who_finds_the_room_full_is_told_when_to_come_back() -> None:
+    counter = Counter(Rules(length=1))
+
+    async def story() -> None:
+        counter.limit({"ann": limits(tokens=RATE)})
+        await counter.come("runs", RATE)
+        await counter.come("waits", 500)
+        await counter.until(100)
+        await counter.come("heavier", 300, class_=HIGH)
+        told = counter.refused["heavier"]
+        assert (told.retry_after_ms, told.more["dimension"], told.more["used"], told.more["need"]) == (200, "throughput", 900, 300)
+
+    counter.play(story)
+
+
 @pytest.mark.parametrize("goes_first", [True, False])
 def test_a_client_that_goes_as_its_turn_comes_leaves_its_slot_to_the_next(goes_first: bool) -> None:
     counter = Counter()

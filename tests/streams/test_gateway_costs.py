@@ -260,10 +260,15 @@ def test_what_is_no_json_is_taken_for_text() -> None:
 
 
 def stream(request: Asked, *said: object) -> tuple[tuple[int, int, int], str]:
-    measured = Measured()
-    events = Events(request, measured)
+    """As it is settled, whether its events come one by one or byte by byte."""
+    measured, again = Measured(), Measured()
+    events, in_bytes = Events(request, measured), Events(request, again)
     for each in said:
-        events.take(b"data: " + json.dumps(each).encode() + b"\n\n")
+        data = b"data: " + json.dumps(each).encode() + b"\n\n"
+        events.take(data)
+        for place in range(len(data)):
+            in_bytes.take(data[place : place + 1])
+    assert again == measured
     return measured.settled(request)
 
 
@@ -282,6 +287,8 @@ def test_what_came_through_is_paid_and_what_is_said_beyond_it_is_cut() -> None:
         (1, 1, 0),
         "counted",
     )
+    texts = [{"choices": [{"index": 0, "text": said}]} for said in ("four", "", "five ")]
+    assert stream(asked(Kind.COMPLETIONS), *texts) == ((1, 2, 0), "counted")
     whole = Measured()
     whole.see_whole({"output": [{"type": "message", "content": [{"type": "output_text", "text": EIGHT}]}]}, estimated)
     assert whole.settled(asked(Kind.RESPONSES)) == ((2, 2, 0), "counted")

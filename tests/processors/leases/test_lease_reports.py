@@ -56,6 +56,27 @@ def test_what_is_refused_and_why(reason):
     assert here.leases["x"].sequence == 1
 
 
+def test_the_oldest_report_that_is_not_late_is_taken_and_ends_nothing_sooner():
+    here = world()
+    taken(here, report("x", 1, time=NOW))
+    ends = here.leases["x"].ends_ms
+    (fact,) = taken(here, report("x", 2, time=NOW - LEASE_MS - MARGIN_MS + 1))
+    assert isinstance(fact, UseReported)
+    assert here.leases["x"].ends_ms == ends
+    assert taken(here, report("x", 1, time=NOW)) == [], "what is older comes again"
+
+
+def test_who_leaves_in_chunks_has_left_with_the_last():
+    here = world()
+    taken(here, report("x", 1, time=NOW))
+    (fact,) = taken(here, report("x", 2, time=NOW, chunk=0, chunks=2, leaving=True))
+    assert isinstance(fact, UseReported)
+    assert "x" in here.leases
+    assert taken(here, report("x", 2, time=NOW, chunk=0, chunks=2, leaving=True)) == []
+    *_, left = taken(here, report("x", 2, time=NOW, chunk=1, chunks=2, leaving=True))
+    assert (left.reason, left.incarnation, here.pool.leases) == (LeaseEnd.LEFT, "1", None)
+
+
 def test_a_pool_that_is_no_token_pool_has_no_gateways():
     here = World()
     here.tick(105)
@@ -85,6 +106,8 @@ def test_there_are_only_so_many_gateways():
     here = world()
     taken(here, *(report(f"x{number}", 1, time=NOW) for number in range(MOST_GATEWAYS)))
     assert refused(here, report("one more", 1, time=NOW)) is GatewayRefusal.TOO_MANY_GATEWAYS
+    (fact,) = taken(here, report("x0", 2, time=NOW))
+    assert isinstance(fact, UseReported), "who is there may go on"
     here.pass_ms(LEASE_MS + MARGIN_MS)
     assert here.pool.leases is None, "they are forgotten"
     (fact,) = taken(here, report("one more", 2, time=here.now))
