@@ -30,7 +30,7 @@ ON_STORES = {"dashboards": "stores", "streams": "stores", "e2e": "systems", "inf
 
 WITHOUT_STORES = {
     "infra": "allocate_door backtest backtest_variants backtest_welfare bench book_door book_engines clickhouse_sql demo_pool "
-    "demo_sla demo_trading forecast_door settings simulate simulate_replica sql_page workloads",
+    "demo_sla demo_trading forecast_door help settings simulate simulate_replica sql_page workloads",
     "streams": "asking codecs desk desk_limits door door_commands door_fuzzing engine_role following intake_partition landing "
     "market_door meter_crashes meter_partition outputs planning_door schema_registry sequence signatures tickets "
     "transport_consumer web",

@@ -38,7 +38,7 @@ def ext_authz(
     lease_ms: gateway.Lease = 10_000,
     floor: gateway.Floors = None,
 ) -> None:
-    """Decides for gateways of others, as `bourse gateway` decides for itself: Envoy by gRPC, LiteLLM and others by HTTP.
+    """Decide for gateways of others, as `bourse gateway` decides for itself: Envoy by gRPC, LiteLLM and others by HTTP.
 
     They pass requests on; what those used they tell at /settle. Both ports trust who asks: only such gateways may reach them.
     """

@@ -31,7 +31,12 @@ SHORTEST_S, LONGEST_S = 30, 7200
 
 Outcome = TypeVar("Outcome")
 
-simulate = typer.Typer(no_args_is_help=True, help="Try the rules of token pools on a modelled GPU, and the loops that move bases.")
+simulate = typer.Typer(
+    name="simulate",
+    add_completion=False,
+    no_args_is_help=True,
+    help="Try the rules of token pools on a modelled GPU, and the loops that move bases.",
+)
 
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same figures.")]
 Seconds = Annotated[int, typer.Option(min=SHORTEST_S, max=LONGEST_S, help="How long requests arrive, in simulated seconds.")]
