@@ -1,12 +1,14 @@
 """What engines ask for, followed on the compacted topic `scaling`: the newest of each scaled pool.
 
-While Kafka is away the last word stands: nobody scales for an outage. How old it is, `/metrics` tells.
+Engines tell of each at every tick. While Kafka or the engine is away the last word stands: nobody scales for an outage. How old it
+is, `/scale/{pool}` and `/metrics` tell.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 from schemas.outputs import Scale
 from streams.codecs import decode
@@ -20,12 +22,18 @@ Told = tuple[str, Scale | None]
 
 
 class Scales:
-    """The newest word on each pool. 1,000 scaled pools hold 1 MB."""
+    """The newest word on each pool. 1,000 scaled pools hold 1 MB.
 
-    def __init__(self) -> None:
+    Args:
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.ready = False
         """Whether all that the topic held has been read."""
+        self._clock = clock
         self._now: dict[str, Scale] = {}
+        self._heard: dict[str, float] = {}
         self._changed = asyncio.Event()
 
     def __iter__(self) -> Iterator[Scale]:
@@ -36,13 +44,23 @@ class Scales:
         """Of one pool; None: it is not scaled."""
         return self._now.get(pool)
 
+    def heard(self, pool: str) -> float:
+        """When the word on a scaled pool came, in seconds since 1970; one that stood there before: when it was read."""
+        return self._heard[pool]
+
+    def age_s(self, pool: str) -> float:
+        """How long ago that was."""
+        return max(self._clock() - self._heard[pool], 0.0)
+
     def take(self, pool: str, scale: Scale | None) -> None:
         """What was told. An older word may follow a newer one after a crash of an engine."""
         known = self._now.get(pool)
         if scale is None:
             self._now.pop(pool, None)
+            self._heard.pop(pool, None)
         elif known is None or scale.journal_offset >= known.journal_offset:
             self._now[pool] = scale
+            self._heard[pool] = self._clock()
         self._tell()
 
     def begun(self) -> None:
@@ -50,11 +68,11 @@ class Scales:
         self.ready = True
         self._tell()
 
-    async def courses(self, pool: str) -> AsyncIterator[Scale | None]:
-        """A pool as it is, then after each change of whatever it may be; ends with who asks."""
+    async def words(self) -> AsyncIterator[None]:
+        """At once, then after each word on whatever pool; ends with who asks."""
         while True:
             changed = self._changed
-            yield self._now.get(pool)
+            yield
             await changed.wait()
 
     def _tell(self) -> None:

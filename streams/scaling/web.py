@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -23,14 +24,17 @@ def scaling_app(scales: Scales) -> Starlette:
     registry = CollectorRegistry()
     registry.register(_Gauges(scales))
 
+    def told(scale: Scale) -> dict[str, Any]:
+        return {**shown(scale), "age_s": round(scales.age_s(scale.pool), 3)}
+
     async def everything(_request: Request) -> Response:
-        return JSONResponse({scale.pool: shown(scale) for scale in scales})
+        return JSONResponse({scale.pool: told(scale) for scale in scales})
 
     async def one(request: Request) -> Response:
         pool = request.path_params["pool"]
         scale = scales.get(pool)
         if scale is not None:
-            return JSONResponse(shown(scale))
+            return JSONResponse(told(scale))
         if not scales.ready:
             return JSONResponse({"error": "the topic has not been read yet"}, 503)
         return JSONResponse({"error": f"pool: {pool!r} is not scaled"}, 404)
@@ -72,13 +76,12 @@ class _Gauges(Collector):
             ("promised_replicas", "promised_replicas", "replicas that what is promised needs"),
         ):
             yield self._of_pools(name, field, told)
-        decided = GaugeMetricFamily("bourse_scale_changed_seconds", "when the decision last changed, since 1970", labels=["pool"])
-        for scale in self._scales:
-            decided.add_metric([scale.pool], scale.at / 1000)
-        yield decided
+        yield self._of_moments("changed", "when the decision last changed, since 1970", lambda scale: scale.at / 1000)
+        heard = "when the engine was last heard of the pool, since 1970; it tells at every tick"
+        yield self._of_moments("heard", heard, lambda scale: self._scales.heard(scale.pool))
         for name, told in (
             ("needed_replicas", "replicas that are needed of each dimension"),
-            ("utilisation", "use of each dimension, of what there is"),
+            ("utilisation_ratio", "use of each dimension, of what there is"),
         ):
             yield self._of_dimensions(name, told)
 
@@ -86,6 +89,12 @@ class _Gauges(Collector):
         family = GaugeMetricFamily(f"bourse_scale_{name}", told, labels=["pool"])
         for scale in self._scales:
             family.add_metric([scale.pool], getattr(scale, field))
+        return family
+
+    def _of_moments(self, name: str, told: str, moment: Callable[[Scale], float]) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(f"bourse_scale_{name}_timestamp_seconds", told, labels=["pool"])
+        for scale in self._scales:
+            family.add_metric([scale.pool], moment(scale))
         return family
 
     def _of_dimensions(self, name: str, told: str) -> GaugeMetricFamily:
@@ -98,4 +107,4 @@ class _Gauges(Collector):
 
 
 def _values(scale: Scale, name: str) -> dict[str, float | None]:
-    return utilisation(scale) if name == "utilisation" else {each: getattr(scale, f"needed_{each}") for each in DIMENSIONS}
+    return utilisation(scale) if name == "utilisation_ratio" else {each: getattr(scale, f"needed_{each}") for each in DIMENSIONS}

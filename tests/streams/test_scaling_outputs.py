@@ -99,7 +99,8 @@ def test_the_topic_has_what_was_decided_and_forgets_a_pool_that_is_scaled_no_mor
 
 
 def test_http_and_metrics() -> None:
-    scales = Scales()
+    seconds = iter(range(1000, 2000))
+    scales = Scales(lambda: float(next(seconds)))
     client = TestClient(scaling_app(scales))
     assert (client.get("/scale/llm").status_code, client.get("/healthz").status_code) == (503, 503)
     scales.take("llm", scale())
@@ -113,6 +114,7 @@ def test_http_and_metrics() -> None:
         "reason": "demand",
         "promised": 4,
     }
+    assert said["age_s"] == 2, "when it was heard of, what else was, and now"
     assert said["utilisation"] == {"throughput": 0.5, "kv": 0.0, "concurrency": 0.0}
     assert client.get("/scale/a/b").json()["utilisation"]["kv"] is None
     assert client.get("/scale").json().keys() == {"a/b", "llm"}
@@ -127,8 +129,12 @@ def test_http_and_metrics() -> None:
     assert found["bourse_scale_provisioned_replicas", "llm"] == 10
     assert found["bourse_scale_promised_replicas", "llm"] == 4
     assert found["bourse_scale_needed_replicas", "llm", "kv"] == 4
-    assert found["bourse_scale_utilisation", "llm", "throughput"] == 0.5
-    assert ("bourse_scale_utilisation", "a/b", "kv") not in found
+    assert found["bourse_scale_utilisation_ratio", "llm", "throughput"] == 0.5
+    assert ("bourse_scale_utilisation_ratio", "a/b", "kv") not in found
+    assert found["bourse_scale_changed_timestamp_seconds", "llm"] == known().at / 1000
+    assert found["bourse_scale_heard_timestamp_seconds", "llm"] == 1000
+    scales.take("llm", scale())
+    assert 'bourse_scale_heard_timestamp_seconds{pool="llm"} 1000' not in client.get("/metrics").text, "the same again is news"
     scales.take("llm", None)
     assert client.get("/scale/llm").status_code == 404
     assert 'pool="llm"' not in client.get("/metrics").text
@@ -159,12 +165,13 @@ async def _keda() -> None:
 async def _asked(scales: Scales, keda: Any) -> None:
     llm = messages.ScaledObjectRef(name="vllm", namespace="default", scalerMetadata={"pool": "llm"})
     assert await _refused(keda.IsActive(llm)) == grpc.StatusCode.UNAVAILABLE
-    stream: AsyncIterator[Any] = aiter(keda.StreamIsActive(llm))
-    assert (await anext(stream)).result is False
+    assert await _refused(anext(aiter(keda.StreamIsActive(llm)))) == grpc.StatusCode.UNAVAILABLE, "`false` would take replicas"
     scales.begun()
+    assert await _refused(anext(aiter(keda.StreamIsActive(llm)))) == grpc.StatusCode.NOT_FOUND
     assert await _refused(keda.GetMetrics(messages.GetMetricsRequest(scaledObjectRef=llm))) == grpc.StatusCode.NOT_FOUND
     assert await _refused(keda.GetMetricSpec(messages.ScaledObjectRef())) == grpc.StatusCode.INVALID_ARGUMENT
     scales.take("llm", scale(wanted=17))
+    stream: AsyncIterator[Any] = aiter(keda.StreamIsActive(llm))
     assert (await anext(stream)).result is True
     (spec,) = (await keda.GetMetricSpec(llm)).metricSpecs
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == (METRIC, 1, 1.0)
@@ -177,6 +184,10 @@ async def _asked(scales: Scales, keda: Any) -> None:
     scales.take("llm", scale(wanted=0))
     assert (await anext(stream)).result is False
     assert (await keda.IsActive(llm)).result is False
+    scales.take("llm", scale(wanted=1))
+    assert (await anext(stream)).result is True
+    scales.take("llm", None)
+    assert await _refused(anext(stream)) == grpc.StatusCode.NOT_FOUND, "scaled no more is not scaled to nothing"
 
 
 async def _refused(call: Any) -> Any:

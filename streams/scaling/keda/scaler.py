@@ -33,10 +33,10 @@ class KedaScaler(ExternalScalerServicer):  # type: ignore[misc]  # generated wit
         return messages.IsActiveResponse(result=(await self._scale(request, context)).wanted > 0)
 
     async def StreamIsActive(self, request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: N802  the protocol's name
-        """The same, then whenever it changes."""
+        """The same, then whenever it changes. A pool that is scaled no more ends it: `false` would let KEDA take every replica."""
         told = None
-        async for scale in self._scales.courses(await self._pool(request, context)):
-            active = scale is not None and scale.wanted > 0
+        async for _ in self._scales.words():
+            active = (await self._scale(request, context)).wanted > 0
             if active is not told:
                 told = active
                 yield messages.IsActiveResponse(result=active)
