@@ -160,11 +160,11 @@ def _fill_selector(app: Dash, store: Store) -> None:
         """The selector's pools; and the banner, since this is the one query that always runs."""
         try:
             names = [row["pool"] for row in store.query(_shown(pathname).pools) or store.query("pools")]
-            latest = store.query("latest", pool=chosen) if chosen else []
+            wanted = chosen or explaining.asked_for(address).get("pool")
+            kept = wanted if wanted in names else next(iter(names), None)
+            latest = store.query("latest", pool=kept) if kept else []
         except StoreAway as away:
             return no_update, no_update, _away(away), "banner", no_update
-        wanted = chosen or explaining.asked_for(address).get("pool")
-        kept = wanted if wanted in names else next(iter(names), None)
         as_of = f"latest closed period: {latest[0]['period_start']:%H:%M:%S UTC, %e %B %Y}" if latest else "no closed period yet"
         return names, no_update if kept == chosen else kept, [], "", as_of
 

@@ -8,8 +8,8 @@ from dashboards.figures import BUY, COLOURS, SELL, Series, Stack, Style
 from dashboards.pages.token_pools import NOT_REFUSED, REASONS
 from dashboards.panel import Page, Panel
 
-NOTHING_ASKED = "No gateway has reported anything of this pool"
-NOT_MEASURED = "No request of this pool was answered"
+NOTHING_ASKED = "No gateway reported requests in these periods"
+NOT_MEASURED = "No request was answered in these periods"
 NOT_LEASED = "No gateway has a part of this pool"
 NOT_SCALED = "Nobody is asked for replicas of this pool"
 OUTCOMES = ("admitted", "429: own limit", "503: pool")

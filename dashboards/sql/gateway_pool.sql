@@ -1,4 +1,4 @@
--- What gateways did for a pool in the latest periods, as a whole.
+-- What gateways did for a pool in the latest periods, as a whole; gateways and replicas are those of now, also where nobody asked.
 -- Cost: reports and latencies are kept by pool and time, too: those of the periods shown are read, each once (LIMIT 1 BY), however many
 -- are kept.
 WITH
@@ -67,4 +67,4 @@ CROSS JOIN
     FROM scalings
     WHERE pool = {pool:String}
 ) AS s
-WHERE a.reports > 0
+WHERE a.reports > 0 OR g.gateways > 0 OR s.replicas IS NOT NULL

@@ -118,6 +118,9 @@ def test_the_pool_as_a_whole(drawn: dict[str, Any]) -> None:
 def test_who_asked_nothing_is_told_so(drawn: dict[str, Any]) -> None:
     assert NOT_MEASURED in json.dumps(drawn["fay"]["gateway_latency"])
     assert not drawn["fay"]["gateway_requests"]["figure"]["data"]
+    told = json.dumps(drawn["fay"]["gateway_pool"]["children"])
+    assert '"0 requests"' in told
+    assert "asked for" in told, "replicas that there are do not go by who asks"
 
 
 def test_a_tenant_is_data_and_never_sql(shared_store: Settings) -> None:
