@@ -1,5 +1,8 @@
 """Who gives whom tokens of its base, so that the sum stays: tenants of lower priority pay first, and have it back last.
 
+The SLA loop (processors/sla.py) lends so, from period to period. What a token pool lends of an idle quota, tick by tick and within
+its lending limit, is processors/limits.py.
+
 Priority is the tier, then the weight: a number from 0 (lowest) up, the same for tenants of the same tier and weight. Nobody pays
 for a tenant of its own priority or a lower one. Within a priority everybody takes part in proportion (Hamilton shares), ties to the
 smaller row. Everything here is sorting and running sums: 100,000 tenants, all of different priority, take 60 ms and 20 MB.

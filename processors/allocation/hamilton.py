@@ -1,4 +1,4 @@
-"""Hamilton shares (largest remainders), exact for every int64 input, and the repeated sharing that both policies build on.
+"""Hamilton shares (largest remainders), exact for every int64 input, and the repeated sharing that policies and limits build on.
 
 Shares of R by weights w: each gets R·w_i // Σw; the units left over go one each to the largest remainders R·w_i mod Σw, ties to
 the smaller row; with Σw = 0 all weights count as 1 (spec: allocation, "Hamilton shares").
