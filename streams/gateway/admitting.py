@@ -65,13 +65,19 @@ class Parts:
         return f"{self._life}-{self._names:x}"
 
     def standing(self, scope: Scope) -> Headers:
-        """`x-ratelimit-*` of whoever shows a key, where a request's pool is not known: of the only one that the key opens.
+        """`x-ratelimit-*` of whoever shows a key, where a request's pool is not known.
 
-        Nothing of who shows none, or one that opens several.
+        Of those that the key opens it is the one in which the tenant has least left, but something to use at all. Nothing of who
+        shows no key.
         """
         key = shown_key(self.keys, scope)
-        opened = [desk for pool, desk in self.desks.items() if key.opens(pool)] if isinstance(key, ApiKey) else []
-        return allowance_headers(opened[0].allowance(key.tenant)) if len(opened) == 1 and isinstance(key, ApiKey) else []
+        if not isinstance(key, ApiKey):
+            return []
+        found = [desk.allowance(key.tenant) for pool, desk in self.desks.items() if key.opens(pool)]
+        known = [left for left in found if left is not None]
+        of_some_use = [left for left in known if left.requests and left.tokens] or known
+        least = min(of_some_use, key=lambda left: (left.tokens_left, left.requests_left), default=None)
+        return allowance_headers(least)
 
     @property
     def not_ready(self) -> str | None:

@@ -65,12 +65,16 @@ def gateway_app(gate: Gate, ready: Callable[[], str | None], lifespan: Lifespan[
 
     async def refused(request: Request, error: Exception) -> Response:
         if isinstance(error, Refuse):
+            gate.metrics.failed("", error.failure.code)
             return _as_response(error.failure, gate.standing(request.scope))
         allowed = [(b"allow", methods.encode()) for methods in _allowed(error)]
-        return _as_response(_unknown(request, error), [*allowed, *gate.standing(request.scope)])
+        failure = _unknown(request, error)
+        gate.metrics.failed("", failure.code)
+        return _as_response(failure, [*allowed, *gate.standing(request.scope)])
 
     async def failed(_request: Request, _error: Exception) -> Response:
         """A mistake of ours: the server logs it."""
+        gate.metrics.failed("", Code.INTERNAL)
         return _as_response(Failure(500, Code.INTERNAL, "the gateway failed; its log says why"))
 
     app = Starlette(

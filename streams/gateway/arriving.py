@@ -112,6 +112,9 @@ async def body_of(rules: Rules, scope: Scope, receive: Receive, grown_to: Callab
     length = header_of(scope, b"content-length")
     if length is not None and length.isdigit() and int(length) > rules.most_body_bytes:
         raise Refuse(too_long)
+    coding = header_of(scope, b"content-encoding")
+    if coding is not None and coding.lower() != b"identity":
+        raise Refuse(Failure(415, Code.INVALID_VALUE, "content-encoding: bodies are taken as they are only", "content-encoding"))
     parts, size = [], 0
     try:
         async with asyncio.timeout(rules.body_s):

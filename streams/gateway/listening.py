@@ -4,6 +4,9 @@ The parser (llhttp) takes headers of any length and waits for them for ever: who
 every connection. What it refuses itself (two lengths, a length beside chunks, chunks of no size, spaces in names, lines that go on,
 bare line feeds) is answered and its connection closed: nothing behind it is read as a request.
 
+A wish for another protocol (h2c, which Java's client has by default) is not granted, and the request is read without it (RFC 9110,
+7.8): the parser would take its body for the other protocol's.
+
 What was answered and is not read stays in memory until its connection is cut: closing it waits for that client for ever.
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from streams.gateway.answers import Code, Failure
@@ -36,6 +40,10 @@ class _NoLength(int):
     __hash__ = int.__hash__
 
 
+def _uncounted(_pool: str, _code: Code) -> None:
+    """Of an application that does not count what is refused here."""
+
+
 _MALFORMED = Failure(400, Code.MALFORMED, "these bytes are no HTTP request")
 
 
@@ -58,6 +66,7 @@ class Listening(HttpToolsProtocol):
     _body_bytes = _beside_body = 0
     _in_headers = True
     _asked = False
+    _upgrades = False
     _patience: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
@@ -80,11 +89,36 @@ class Listening(HttpToolsProtocol):
             self._header_bytes += len(data)
         else:
             self._beside_body += len(data)
-        super().data_received(data)
+        self._read(data)
         if self._in_headers and self._header_bytes > self.MOST_HEADER_BYTES:
             self._refuse(Failure(431, Code.TOO_MANY_HEADERS, f"the headers are longer than {self.MOST_HEADER_BYTES} bytes"))
         elif self._beside_body - CHUNK_COSTS * self._body_bytes > self.MOST_HEADER_BYTES:
             self._refuse(_MALFORMED)  # trailers, or what a chunk says beside its size, without end
+
+    def _read(self, data: bytes) -> None:
+        """As uvicorn does it, which logs a line for whatever is no HTTP: a disk could be filled with that."""
+        self._unset_keepalive_if_required()
+        left: list[bytes | memoryview] = [data]
+        while left:
+            piece = left.pop()
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserError:
+                self._refuse(_MALFORMED)
+                return
+            except httptools.HttpParserUpgrade as wish:
+                if not self._upgrades:
+                    return  # CONNECT: it is answered, and what follows would be the tunnel's
+                left += [memoryview(piece)[wish.args[0] :], self._without_upgrade()]
+
+    def _without_upgrade(self) -> bytes:
+        """The head of a request that wishes for another protocol, as it would be without that; for a parser of its own."""
+        line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        kept = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self._upgrades = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's: an answer is owed to what came before
+        return b"\r\n".join([line, *kept, b"", b""])
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -93,6 +127,9 @@ class Listening(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A request is asked; its body may follow."""
+        self._upgrades = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self._upgrades:
+            return
         self._in_headers = False
         self._body_bytes = self._beside_body = 0
         self._have_headers()
@@ -108,6 +145,11 @@ class Listening(HttpToolsProtocol):
         """A part of a body."""
         self._body_bytes += len(body)
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A body has ended."""
+        if not self._upgrades:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The next request's headers are waited for."""
@@ -126,10 +168,6 @@ class Listening(HttpToolsProtocol):
         """It has taken most of it."""
         self._have_read()
         super().resume_writing()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words
-        """What came is no HTTP."""
-        self._refuse(_MALFORMED)
 
     def _await_headers(self) -> None:
         self._have_headers()
@@ -154,7 +192,8 @@ class Listening(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, failure: Failure) -> None:
-        """The last answer of this connection; none where another is under way."""
+        """The last answer of this connection; none where another is under way. It is counted where the application says so."""
+        self.app_state.get("failed", _uncounted)("", failure.code)
         under_way = self.pipeline or (self._asked and self.cycle.response_started and not self.cycle.response_complete)
         if not self.transport.is_closing() and not under_way:
             body = failure.body

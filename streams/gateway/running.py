@@ -109,7 +109,7 @@ def build(
     metrics = gate.metrics.serve(*metrics_at) if metrics_at else None
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, object]]:
         async with AsyncExitStack() as ending:
             if metrics is not None:
                 log.info("metrics at port %d", metrics[0])
@@ -117,7 +117,7 @@ def build(
             await upstream.start()
             ending.push_async_callback(upstream.close)
             await ending.enter_async_context(going(settings, choices, gate))
-            yield
+            yield {"failed": gate.metrics.failed}
 
     return gateway_app(gate, lambda: gate.not_ready, lifespan), gate
 

@@ -232,7 +232,7 @@ def refused_upstream(status: int, retry_after: str | None) -> Failure | None:
         given = retry_after or ""
         seconds = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 1
         return Failure(
-            503, Code.NO_CAPACITY, f"the model's server is overloaded ({status})", retry_after_ms=min(seconds, 3600) * 1000
+            503, Code.NO_CAPACITY, f"the model's server is overloaded ({status})", retry_after_ms=min(max(seconds, 1), 3600) * 1000
         )
     if status == 401:
         return Failure(502, Code.UPSTREAM_DOWN, "the model's server does not take the gateway's key")

@@ -264,10 +264,10 @@ def world(
     loops: list[asyncio.AbstractEventLoop] = []
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, object]]:
         loops.append(asyncio.get_running_loop())
         await gate.upstream.start()
-        yield
+        yield {"failed": gate.metrics.failed}
         await gate.upstream.close()
 
     front, url, front_thread = served(gateway_app(gate, lambda: None, lifespan), Listening)

@@ -124,8 +124,14 @@ def test_bytes_that_can_be_read_in_two_ways_reach_nobody(gateway: World, case: s
     "text",
     [b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/9.9\r\n\r\n", b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n", b"NONSENSE\r\n\r\n"],
 )
-def test_what_is_no_request_is_told_so(gateway: World, text: bytes) -> None:
+def test_what_is_no_request_is_told_so_and_counted_and_fills_no_log(
+    gateway: World, text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    counted = 'bourse_gateway_failures_total{code="malformed_request",pool=""} '
+    before = float((gateway.gate.metrics.page().decode() + counted + "0").split(counted)[1].split("\n")[0])
     assert spoken(gateway, text).startswith(b"HTTP/1.1 400 ")
+    assert f"{counted}{before + 1}\n" in gateway.gate.metrics.page().decode()
+    assert not caplog.messages
 
 
 def test_a_whole_request_behind_another_is_a_request_of_its_own(gateway: World) -> None:
@@ -136,13 +142,6 @@ def test_a_whole_request_behind_another_is_a_request_of_its_own(gateway: World) 
     answer = spoken(gateway, one + chunks + HIDDEN.replace(b"\r\n\r\n", b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"))
     assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"200", b"200", b"401"]
     assert len(gateway.upstream.asked) == before + 2
-
-
-@pytest.mark.parametrize("lines", [("connection: upgrade", "upgrade: h2c"), ("connection: upgrade", "upgrade: websocket")])
-def test_an_upgrade_is_not_made(gateway: World, lines: tuple[str, ...]) -> None:
-    answer = spoken(gateway, request(gateway, *lines, SIZE, body=BODY), 0.5)
-    assert b"101" not in answer.split(b"\r\n")[0]
-    assert answer.count(b"HTTP/1.1") == 1
 
 
 def test_headers_that_never_end_are_cut(gateway: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +235,7 @@ BROKEN: dict[str, tuple[list[bytes], int, str]] = {
     "no end of headers": ([b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000], 502, "upstream_unavailable"),
     "a redirection": ([b"HTTP/1.1 307 X\r\nlocation: http://evil.example\r\ncontent-length: 0\r\n\r\n"], 502, "upstream_broke_off"),
     "its key is wrong": ([b"HTTP/1.1 401 X\r\ncontent-length: 11\r\n\r\nsk-upstream"], 502, "upstream_unavailable"),
+    "at once": ([b"HTTP/1.1 503 X\r\nretry-after: 0\r\n\r\n"], 503, "capacity_exceeded"),
     "no status": ([b"HTTP/1.1 999 X\r\ncontent-length: 0\r\n\r\n"], 502, "upstream_broke_off"),
     "when nobody knows": ([b"HTTP/1.1 429 X\r\nretry-after: %b\r\n\r\n" % (b"9" * 5000)], 503, "capacity_exceeded"),
     "a body that breaks off": ([b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{}"], 502, "upstream_unavailable"),
@@ -253,6 +253,7 @@ def test_an_upstream_that_speaks_no_http_is_told_and_nothing_of_it_shown(gateway
     with gateway.client() as client:
         answer = client.post(CHAT, content=BODY)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.headers.get("retry-after") != "0", "who comes again at once finds the same"
     assert "evil" not in str(answer.headers)
     assert "sk-upstream" not in answer.text
 

@@ -119,6 +119,26 @@ def test_a_client_that_waits_for_100_is_told_before_it_sends(gateway: World) -> 
     assert b"connection: close" in refused, "whether its body follows nobody can tell"
 
 
+@pytest.mark.parametrize(
+    "wish", ["connection: upgrade\r\nupgrade: websocket", "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c"]
+)
+def test_an_upgrade_is_not_made_and_the_request_is_answered(gateway: World, wish: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Java's own client wishes for h2c with its first request, and sends the body behind it."""
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key().secret}\r\n"
+    wishes = f"{head}{wish}\r\n{SIZE}\r\n\r\n".encode() + BODY
+    chunks = f"{head}{wish}\r\ntransfer-encoding: chunked\r\n\r\n{len(BODY):x}\r\n".encode() + BODY + b"\r\n0\r\n\r\n"
+    before = len(gateway.upstream.asked)
+    with connected(gateway) as raw:
+        raw.sendall(wishes[:-10])
+        time.sleep(0.05)
+        raw.sendall(wishes[-10:] + chunks + wishes * 2 + f"{head}{SIZE}\r\n{CLOSE}\r\n\r\n".encode() + BODY)
+        answer = said(raw)
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"200"] * 5
+    assert gateway.upstream.asked[before:] == [BODY] * 5
+    assert "upgrade" not in gateway.upstream.headers
+    assert "upgrade" not in caplog.text.lower()
+
+
 def test_trailers_are_no_headers_and_end(gateway: World) -> None:
     chunk = b"%x\r\n%b\r\n" % (len(BODY), BODY)
     chunked = "transfer-encoding: chunked"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import socket
@@ -14,8 +15,9 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from gateway_world import POOL, World, limits, world
+from gateway_world import CAPACITY, POOL, World, limits, world
 
+from processors.admission import KNOTS
 from processors.waiting import Rules as WaitingRules
 from streams.gateway.arriving import Rules
 from streams.gateway.asked import Kind, read
@@ -23,6 +25,7 @@ from streams.gateway.counting import estimated
 from streams.gateway.desk import Desk
 from streams.gateway.following import read as read_ended
 from streams.gateway.write_ahead import Position
+from streams.limits import PoolLimits
 
 CHAT = "/v1/chat/completions"
 SECRET = "the emperor wears nothing"
@@ -50,6 +53,7 @@ ANSWERS: dict[str, tuple[str, str, dict[str, Any] | bytes | None, int]] = {
     "no JSON": ("POST", CHAT, b"{", 400),
     "a bad value": ("POST", CHAT, {**ASKED, "max_tokens": -1}, 400),
     "upstream's complaint": ("POST", CHAT, {**ASKED, "metadata": {"status": 400}}, 400),
+    "packed": ("POST", CHAT, gzip.compress(b"{}"), 415),
     "too long": ("POST", CHAT, b"x" * (1 << 20) + b"y", 413),
     "upstream fails": ("POST", CHAT, {**ASKED, "metadata": {"status": 500}}, 502),
     "no such path": ("POST", "/v1/nothing", ASKED, 404),
@@ -66,12 +70,32 @@ def test_every_answer_to_a_known_tenant_tells_its_standing(gateway: World, case:
     gateway.limit({"ann": limits(tokens=100_000, slots=7) if own else limits()})
     with gateway.client() as client:
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        answer = client.request(method, path, content=content)
+        packed = {"content-encoding": "gzip"} if case == "packed" else {}
+        answer = client.request(method, path, content=content, headers=packed)
     assert answer.status_code == status, answer.text
     assert set(answer.headers) >= STANDING
     assert answer.headers["x-ratelimit-limit-requests"] == ("7" if own else "1000")
     assert answer.headers["x-ratelimit-limit-tokens"] == ("1000000" if own else "10000000")
     assert ("allow" in answer.headers) == (status == 405)
+
+
+def test_whose_key_opens_several_pools_is_told_of_the_one_with_least_left(gateway: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the request's own pool is not known; one that it may use nothing of is none of them."""
+    gateway.limit({"ann": limits(slots=7)})
+    for pool, known in (("less", {"ann": limits(tokens=100, slots=3)}), ("none", {"ben": limits()}), ("unknown", None)):
+        desk = Desk(pool, WaitingRules(length=0), 10_000, gateway.gate.now_ms)
+        if known is not None:
+            desk.limit(PoolLimits(CAPACITY, 16, KNOTS, known))
+        monkeypatch.setitem(gateway.gate.desks, pool, desk)  # type: ignore[arg-type]  a dict, here
+    told = {"bad": {**ASKED, "n": 0}, "good": ASKED}
+    with gateway.client() as client:
+        answers = {name: client.post(CHAT, json=body).headers for name, body in told.items()} | {
+            "models": client.get("/v1/models").headers,
+            "nothing": client.get("/v1/nothing").headers,
+        }
+    named = {name: headers.get("x-ratelimit-limit-requests") for name, headers in answers.items()}
+    assert named == {"bad": "3", "good": "7", "models": "3", "nothing": "3"}
+    assert 'failures_total{code="unknown_url",pool=""}' in gateway.gate.metrics.page().decode()
 
 
 def test_of_nobody_nothing_is_told(gateway: World) -> None:
