@@ -37,6 +37,27 @@ def test_what_is_left_falls_with_use_and_comes_back_with_time() -> None:
     assert admission.allowance("ann") == Allowance(150, 100, 500, 2, 2)
 
 
+def test_what_a_lease_grows_by_begins_spent_and_moving_it_away_and_back_makes_no_burst() -> None:
+    """Of the right and of what may be borrowed; another gateway may have spent it."""
+    double = limits(Tier.ELASTIC, (200, 100, 0), (100, None, 0), (4, 0, 0))
+    admission = Admission(CAPACITY, kv_block_tokens=10, burst_ms=1_000, knots=((0, 1_000_000),), leased=True)
+    course = [
+        (0, BOUND, Allowance(150, 0, 1_000, 2, 2)),
+        (500, BOUND, Allowance(150, 75, 500, 2, 2)),
+        (500, double, Allowance(300, 75, 750, 4, 4)),
+        (600, double, Allowance(300, 105, 650, 4, 4)),
+        (600, BOUND, Allowance(150, 0, 1_000, 2, 2)),
+        (1_600, BOUND, Allowance(150, 150, 0, 2, 2)),
+        (1_600, double, Allowance(300, 150, 500, 4, 4)),
+    ]
+    for now_ms, given, expected in course:
+        assert admission.set_limits(now_ms, {"ann": given}, CAPACITY) is None
+        assert admission.allowance("ann") == expected
+    whole = pool(ann=BOUND)
+    assert whole.set_limits(0, {"ann": double}, CAPACITY) is None
+    assert whole.allowance("ann") == Allowance(300, 300, 0, 4, 4), "what is nobody else's begins full"
+
+
 def test_without_limits_of_its_own_what_the_pool_has_open_is_told() -> None:
     admission = pool(ben=FREE, ann=RIGHT)
     assert admission.allowance("ben") == Allowance(1_000, 1_000, 0, 10, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,4 +90,21 @@ def test_the_next_reader_goes_on_from_what_was_told(tmp_path: Path) -> None:
     third = Following(tmp_path)
     assert (third.told_through, names(third.read(10)[0])) == (place, ["b"])
     third.close()
+    files.close()
+
+
+def test_the_next_reader_waits_until_the_one_before_has_ended(tmp_path: Path) -> None:
+    """Two that tell at once could put back what is told."""
+    files = WriteAhead(tmp_path, 5)
+    first, second = Following(tmp_path), list[Following]()
+    waiting = threading.Thread(target=lambda: second.append(Following(tmp_path)), daemon=True)
+    waiting.start()
+    waiting.join(0.1)
+    assert not second
+    one(files, "a")
+    first.told(files.ends)
+    first.close()
+    waiting.join(20)
+    assert second[0].told_through == files.ends
+    second[0].close()
     files.close()
