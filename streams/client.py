@@ -64,7 +64,7 @@ class _Publisher(Generic[Published]):
         max_pending: events that may wait for their acknowledgement before `publish` waits.
         max_wait: how long `publish` then waits before it raises `PublishTimeout`.
         delivery_timeout: how long the producer tries to deliver an event before it counts as failed.
-        linger: how long an event waits for others to be sent with; `flush` does not wait for it.
+        linger: how long an event waits for others to be sent with, at most `delivery_timeout`; `flush` does not wait for it.
         on_delivery: called once for each event, in a thread of the publisher, with the event and None when it was acknowledged or
             the reason why not. Must not block.
     """

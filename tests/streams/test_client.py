@@ -94,6 +94,15 @@ def ids(messages: list[Message]) -> list[str]:
     return [decode(message.value() or b"").id for message in messages]  # type: ignore[attr-defined]  # these topics hold only events with an id
 
 
+def test_what_lingers_is_sent_at_once_by_a_flush(settings: Settings) -> None:
+    with UsagePublisher(settings, source="vllm-7", linger=timedelta(minutes=1)) as publisher:
+        for sent in range(2):  # the first time it connects as well
+            publisher.publish(A_REQUEST)
+            time.sleep(0.5)
+            assert publisher.delivered() == Delivered(sent, 0, 1)
+            assert publisher.flush(timedelta(seconds=30)) == Delivered(sent + 1, 0, 0)
+
+
 def test_events_stand_at_home_with_defaults_filled_in(settings: Settings, broker: str) -> None:
     tenants = ["acme", "büro", "x" * 128, "tenant-7"]
     before = time.time_ns() // 1_000_000
