@@ -1,13 +1,10 @@
 """The forecaster's targets (spec: forecast) on a production trace that is not part of the project, and on what is made of it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from forecast_world import forecasts
-from pyarrow import parquet
+from production_trace import tokens_of_the_trace
 
-TRACE = Path(__file__).parents[2].parent / "shared" / "data" / "servegen-m-small.parquet"
 HALF = 1008
 TREES_WAPE, TREES_PINBALL = 0.1278, 0.0481
 """Gradient-boosted trees refitted every day, on the second half: the error by the specification, the pinball loss at 0.9 of those
@@ -16,16 +13,7 @@ of tests/benchmarks/bench_forecast.py."""
 
 @pytest.fixture(scope="module")
 def trace():
-    """Tokens of each window and client; NaN where nothing was recorded."""
-    if not TRACE.exists():
-        pytest.skip(f"needs {TRACE.name} in ../shared/data, which is not part of the project")
-    table = parquet.read_table(TRACE, columns=["client", "w", "tokens"])
-    client, window = (np.asarray(table.column(name)) for name in ("client", "w"))
-    tokens = np.full((window.max() + 1, client.max() + 1), np.nan)
-    tokens[window, client] = np.asarray(table.column("tokens"))
-    tokens = tokens[:, ~np.isnan(tokens).all(axis=0)]
-    tokens[np.nansum(tokens, axis=1) == 0] = np.nan  # the telemetry was away
-    return tokens
+    return tokens_of_the_trace()
 
 
 def held(tokens):

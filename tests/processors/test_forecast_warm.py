@@ -1,20 +1,18 @@
 """Warm starts: priors fill what a tenant's profiles don't know, overrule nothing, and make its first day better."""
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from forecast_world import demand
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import parquet
+from production_trace import tokens_of_the_trace
 
 from processors.forecast import Calendar, State, learn, predict
 from processors.forecast.settings import UNKNOWN
 from processors.forecast.warm import HOURS_OF_WEEK, prime, unknown_hours
 
-TRACE = Path(__file__).parents[2].parent / "shared" / "data" / "servegen-m-small.parquet"
 A_DAY, HALF = 144, 1008
 PERIODS = (60, 600, 3600, 7200, 25_200, 86_400, 1_000_000)
 """Seconds, among them lengths of which a day is no whole number."""
@@ -106,16 +104,7 @@ def test_a_prior_fades_as_its_hour_is_observed():
 
 @pytest.fixture(scope="module")
 def trace():
-    """Tokens of each window and client; NaN where nothing was recorded."""
-    if not TRACE.exists():
-        pytest.skip(f"needs {TRACE.name} in ../shared/data, which is not part of the project")
-    table = parquet.read_table(TRACE, columns=["client", "w", "tokens"])
-    client, window = (np.asarray(table.column(name)) for name in ("client", "w"))
-    tokens = np.full((window.max() + 1, client.max() + 1), np.nan)
-    tokens[window, client] = np.asarray(table.column("tokens"))
-    tokens = tokens[:, ~np.isnan(tokens).all(axis=0)]
-    tokens[np.nansum(tokens, axis=1) == 0] = np.nan
-    return tokens
+    return tokens_of_the_trace()
 
 
 def own_hours(tokens):
