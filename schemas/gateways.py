@@ -16,7 +16,12 @@ MOST_REPORTED = 4_000
 """Tenants of one report; what is longer comes in chunks."""
 
 LEASE_MS = 10_000
-"""For how long a lease holds unless a gateway asks for another time: nine reports in a row, a second apart, may be lost."""
+"""For how long a lease holds unless a gateway asks for another time.
+
+A lease counts from its report, which is up to a tick (1 s) and the way of messages (some 0.2 s where processors are free) old when
+the lease comes; the next comes a second later. So leases shorter than 2.2 s lapse by themselves, and 10 s leave 7.8 s for reports
+that are lost, an engine that is late, or one that is started again and reads its snapshot. On machines so busy that the engine is
+later than that, ask for more; each second more is one more in which the share of a gateway that was killed is nobody's."""
 
 GatewayId = Annotated[Name, Unit("name of the gateway"), Store("LowCardinality(String)")]
 Incarnation = Annotated[Name, Unit("one life of the gateway's process"), Store("String")]

@@ -2,9 +2,9 @@
 
     tail, reporter = LeaseTail(settings, POOL, NAME, LIFE), LeaseReporter(settings, POOL, NAME, LIFE)
 
-A report goes out each second, from the start: without one there is no lease. Each new lease is in force at once (`Admission` with
-`leased=True`; what was in force before must not be gone back to), and the next report names its number. While `left_ms` of the
-newest lease is above 0 the gateway may admit by it; after that its share may be another's.
+A report goes out each second, or sooner (SOON_MS), from the start: without one there is no lease. Each new lease is in force at
+once (`Admission` with `leased=True`; what was in force before must not be gone back to), and the next report names its number.
+While `left_ms` of the newest lease is above 0 the gateway may admit by it; after that its share may be another's.
 """
 
 from __future__ import annotations
@@ -33,8 +33,14 @@ from streams.tailing import Tail
 REPORT_MS = 1_000
 """A gateway reports this often."""
 
+SOON_MS = 500
+"""And so soon after a report if it goes by a lease which that did not name yet, or if requests wait. A part of a limit moves at the
+tick after its gateway has named the smaller lease: one that comes just after a report would be named behind that tick. Half a
+second is enough for a tick to become a lease, and for a report to stand in the journal before the next one; shorter intervals would
+take the noise of a few requests for a rate."""
+
 KEPT_REPORTS = 256
-"""Newest reports of which it is known when they were sent: more than a second apart, the longest lease is over by then."""
+"""Newest reports of which it is known when they were sent: SOON_MS apart, the longest lease (120 s) is over by then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,20 @@ served where it asks, if that is one gateway (all but a 64th of the limit moves 
 
 What is promised has each gateway at which it was wanted, and an equal part of what is left. A guaranteed tenant that left it, and
 comes back at another gateway than before, has it there after two reports and two ticks, and once what runs on it has ended; where
-its part stands, at once. A gateway's requests wait for that, and what waits is reported as wanted. Of an owner that asks for half
-of its promise, at gateways that change every 5 to 20 s, while others want all of the pool (test_lease_promises.py):
+its part stands, at once. A gateway's requests wait for that, and what waits is reported as wanted.
 
-    refused, waits P90 and P99            no queue, as all else is split    no queue, so    queue, so
-    at 2 gateways                                                 6.6 %           1.3 %      0 %, 0 and 2.4 s
-    at 2 gateways, always at both                                 1.3 %           0.1 %      0 %, 0 and 1.7 s
-    at 4 gateways                                                27.1 %         10.4 %      0 %, 2.7 and 5.0 s
-    at 2 gateways, 0.8 of its promise                            16.1 %         12.3 %      0 %, 5.3 and 7.5 s
+How long: what waits is reported within half a second (streams/leases.py, SOON_MS), the tick after that takes the part where it
+stands idle, that gateway says so before the next tick, and this one grants it: 2.5 s and the way of four messages. Of a rate, that
+is all for the first that waits, and less for those behind it, if the owner then stays: what piled up is worked off faster than it
+grew. But an owner of a part p of its promise that moves again within 2.5 s × p ÷ (1 - p), which is 10 s for p = 0.8, adds to what
+waits still, up to the longest wait of the queue. Of one that asks for half of its promise, at gateways that change every 5 to 20 s,
+while others want all of the pool (test_lease_promises.py, five seeds):
+
+    refused; waits P50, P90, P99          no queue, as all else is split    no queue, so    queue, so
+    at 2 gateways                                                 5.7 %           0.9 %      0 %; 0, 0 and 0.4 s
+    at 2 gateways, always at both                                 2.1 %           0.2 %      0 %; 0, 0 and 0 s
+    at 4 gateways                                                28.6 %           9.4 %      0 %; 0, 1.2 and 2.7 s
+    at 2 gateways, 0.8 of its promise                            16.2 %          11.6 %      0 %; 0.4, 3.7 and 4.7 s
 
 Tenants of whom nothing is wanted anywhere and whose limits did not change are not looked at, but for their sums.
 """
@@ -55,7 +61,7 @@ from schemas.fact import CHUNK_ROWS, Fact
 from schemas.lease_facts import CapacityLeased, LeaseEnd, LeasesGranted
 
 SHORT_MS = 5_000
-"""A refusal counts for so long: a part of a limit that moves takes two reports and two ticks."""
+"""A refusal counts for so long: a part of a limit that moves takes two reports and two ticks, 3 s at most."""
 
 TURN_MS = 10_000
 """So long a gateway stands first, and has what can't be divided: several times what it takes to move a part to it."""
@@ -137,12 +143,14 @@ class _Dimension:
         needed: what of the capacity the others' promises and shares take up (promised, kept).
         capacity: what each has of it.
         crowded: promises or what is kept stand where they leave too little for what is wanted elsewhere: everybody's have to move.
+        fits: where they stand they take up no more than the capacity.
     """
 
     parts: list[Part]
     needed: tuple[Ints, Ints]
     capacity: Part
     crowded: bool
+    fits: bool
 
 
 def _grants(state: PartitionState, pool: PoolState) -> list[_Grant]:
@@ -204,7 +212,17 @@ def _refused_since(state: PartitionState, gateways: list[Gateway], slots: Ints) 
 
 
 def _dimension(chosen: _Round, place: int, capacity: int) -> _Dimension:
-    """How one dimension shall be split.
+    """How one dimension shall be split, without moving for noise if that fits.
+
+    Where it doesn't, all goes by what is wanted alone. To cut what was steadied would make a target of where parts happen to stand,
+    and cut rows would leave their bands in turn: shares would move for ever although nothing changes.
+    """
+    found = _targets(chosen, place, capacity, steady=True)
+    return found if found.fits or chosen.others.size else _targets(chosen, place, capacity, steady=False)
+
+
+def _targets(chosen: _Round, place: int, capacity: int, *, steady: bool) -> _Dimension:
+    """All parts of a dimension, and the capacity that carries them.
 
     A promise takes up capacity where it stands. Where that is more than is wanted there, and somebody is refused, promises move: of
     each no more stays than its owner wanted of late, and what is lent of it goes where it is wanted.
@@ -214,11 +232,11 @@ def _dimension(chosen: _Round, place: int, capacity: int) -> _Dimension:
     of_all = np.array([[int(gateway.rows[WANTED[place]].sum()) for gateway in chosen.gateways]], np.int64)
     short = np.array([bool(chosen.short.any())])
     weight, of_pool = weights(wanted, chosen.short, of_all), weights(of_all, short)
-    parts = [_part(chosen, f"{name}_{each}", weight, wanted > 0) for each in ("nominal", "borrowing", "kept")]
+    parts = [_part(chosen, f"{name}_{each}", weight, wanted > 0, steady=steady) for each in ("nominal", "borrowing", "kept")]
     promised = np.flatnonzero(chosen.reserved(chosen.slots))
     band = BAND_OF_RATE if place == Dimension.THROUGHPUT else BAND_WHEN_SHORT
     claimed = where_claimed(parts[0].total[promised], wanted[promised], weight[promised])
-    parts = _claimed(chosen, parts, promised, claimed, band)
+    parts = _claimed(chosen, parts, promised, claimed, band if steady else None)
     elsewhere = _taken_up_by_others(chosen, name)
     needs = _needs(parts, promised, elsewhere)
     by_demand = split(np.array([capacity], np.int64), of_pool, of_all > 0)[0]
@@ -226,11 +244,11 @@ def _dimension(chosen: _Round, place: int, capacity: int) -> _Dimension:
     if pinned and not chosen.others.size:
         weight_here = weights(wanted[promised], chosen.short[promised])
         loosened = where_wanted(parts[0].total[promised], wanted[promised], weight_here, of_pool)
-        parts = _claimed(chosen, parts, promised, loosened, band)
+        parts = _claimed(chosen, parts, promised, loosened, band if steady else None)
         needs = _needs(parts, promised, elsewhere)
-    crowded = int(needs.sum()) > capacity
+    fits = int(needs.sum()) <= capacity
     target = _capacity(chosen, place, capacity, needs, of_pool)
-    if crowded and not chosen.others.size:
+    if not fits and not chosen.others.size:
         parts[0] = _with_rows(parts[0], promised, fitted(parts[0].target[promised], target))
         parts[2] = parts[2]._replace(target=fitted(parts[2].target, target))
     granted, held = (
@@ -238,15 +256,17 @@ def _dimension(chosen: _Round, place: int, capacity: int) -> _Dimension:
         for each in ("capacity", "held_capacity")
     )
     whole = Part(np.array([capacity], np.int64), granted, held, target[None, :])
-    return _Dimension(parts, elsewhere, whole, pinned or crowded)
+    return _Dimension(parts, elsewhere, whole, pinned or not fits, fits)
 
 
-def _part(chosen: _Round, name: str, weight: Ints, wants: Flags) -> Part:
+def _part(chosen: _Round, name: str, weight: Ints, wants: Flags, *, steady: bool) -> Part:
     """One limit of the tenants that are looked at; of those that have none, nothing is to be split."""
     total = chosen.told(name)
     total = np.where(total == UNLIMITED, 0, total) if name.endswith("_borrowing") else total
     granted = np.maximum(chosen.column(name), 0)
-    target = steadied(total, granted, split(total, weight, wants), chosen.short)
+    target = split(total, weight, wants)
+    if steady:
+        target = steadied(total, granted, target, chosen.short)
     return Part(total, granted, chosen.column(f"held_{name}"), target)
 
 
@@ -266,17 +286,20 @@ def _needs(parts: list[Part], promised: Ints, elsewhere: tuple[Ints, Ints]) -> I
     return needs
 
 
-def _claimed(chosen: _Round, parts: list[Part], promised: Ints, target: Ints, band: int) -> list[Part]:
+def _claimed(chosen: _Round, parts: list[Part], promised: Ints, target: Ints, band: int | None) -> list[Part]:
     """Promises split otherwise than other limits: such that each has where it is wanted as much as was wanted of late.
 
     What is left of them is everywhere alike; where that takes up what others want, they are loosened: it goes where these want it.
-    What is kept for their owners stands where the promises do, and so takes up no more of a gateway's capacity than these.
+    What is kept for their owners stands where the promises do, and so takes up no more of a gateway's capacity than these. `band`:
+    of those that were refused; None: what is wanted now, however little it is that moves.
     """
     nominal, borrowing, kept = parts
     short = chosen.short[promised]
 
     def steady(part: Part, rows: Ints) -> Part:
-        return _with_rows(part, promised, steadied(part.total[promised], part.granted[promised], rows, short, band))
+        if band is not None:
+            rows = steadied(part.total[promised], part.granted[promised], rows, short, band)
+        return _with_rows(part, promised, rows)
 
     nominal = steady(nominal, target)
     return [nominal, borrowing, steady(kept, alike(kept.total[promised], nominal.target[promised]))]

@@ -31,9 +31,10 @@ BAND = 8
 BAND_WHEN_SHORT = 64
 """The same where the tenant was refused lately; then a single slot moves, too."""
 
-BAND_OF_RATE = 16
-"""The same of a promised rate. One that moves begins spent where it comes, and what had been saved of it is lost where it goes: to
-move it for the noise of a second costs its owner more than it lacks."""
+BAND_OF_RATE = 8
+"""The same of a promised rate. One that moves is nobody's for a tick, begins spent where it comes, and what had been saved of it is
+lost where it goes: to move it for the noise of a second costs its owner more than it lacks. With 16 an owner of 0.8 of its promise
+waits 23 % longer in the mean (test_lease_promises.py, eight seeds)."""
 
 
 class Part(NamedTuple):

@@ -1,7 +1,8 @@
 """What a gateway may admit of a pool: its lease, kept alive by a report each second; and what it does when that is over.
 
 1. Each second it reports what its tenants wanted and use, and which lease it goes by.
-2. A lease that comes is in force at once; the next report names it.
+2. A lease that comes is in force at once; a report names it half a second later at most, as one tells of requests that wait: parts
+   of limits move no faster than their gateways report.
 3. Kafka or the engine away: the gateway goes on with the lease it has until that ends (10 s after the report which it answers was
    sent, by this gateway's own clock), then by its fail-safe. The engine gives the share away later than that, so a limit is never
    used twice. A fail-safe other than `refuse` may: it is the operator's choice what outages cost.
@@ -90,11 +91,22 @@ class Leased:
         self._reporter = LeaseReporter(settings, desk.pool, gateway, life, lease_ms=lease_ms, now_ms=now_ms)
         self._lease: PoolLeases | None = None
         self._over = False
+        self._named = 0
 
     @property
     def number(self) -> int:
         """Of the lease in force; 0: none."""
         return 0 if self._lease is None else self._lease.number
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the engine should hear soon: of a lease that no report has named, or of requests that wait."""
+        return self.number != self._named or self._desk.waiting > 0
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether the lease is over and the fail-safe holds."""
+        return self._over
 
     async def follow(self) -> None:
         """Until cancelled: each lease that comes is in force at once.
@@ -123,11 +135,12 @@ class Leased:
                 self._over = False
 
     def report(self, tallies: Mapping[str, Tally]) -> None:
-        """Says what was wanted and is used, and looks whether the lease still holds; each second."""
+        """Says what was wanted and is used, and looks whether the lease still holds; each second at least."""
         waits = self._desk.waits()
         use = {name: self._use(name, tallies.get(name, Tally()), waits.get(name, NOTHING)) for name in {*tallies, *waits}}
         try:
             self._reporter.report(self.number, use)
+            self._named = self.number
         except Unavailable as away:
             log.warning("pool %s: no report, so the lease will end: %s", self._desk.pool, away)
         lease = self._lease

@@ -30,11 +30,10 @@ from streams.gateway.leased import FailSafe, Leased
 from streams.gateway.metered import Metered
 from streams.gateway.metrics import Metrics
 from streams.gateway.upstream import Upstream
+from streams.leases import REPORT_MS, SOON_MS
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
-
-REPORT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +160,12 @@ class _Reports:
         self._prefix, self._number, self._told_ms = f"{name}-{time.time_ns():x}", 0, parts.now_ms()
 
     async def each_second(self) -> None:
+        """Or sooner, if a lease came or requests wait."""
         while True:
             self.tell()
-            await asyncio.sleep(REPORT_S)
+            await asyncio.sleep(SOON_MS / 1000)
+            if not any(lease.has_news for lease in self._leases.values()):
+                await asyncio.sleep((REPORT_MS - SOON_MS) / 1000)
             self._parts.keys.check()
 
     def tell(self) -> None:

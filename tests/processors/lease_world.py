@@ -1,191 +1,35 @@
 """Gateways that share a pool, under the test's hands: a journal with a lag, messages that are late or lost, and real admission.
 
-Time is real time in ms; a gateway's own clock is off by some constant. What the engine tells goes through its real outputs and the
-gateway's real reader.
+Time is real time in ms; a gateway's own clock is off by some constant, and runs too fast or slow. What the engine tells goes
+through its real outputs and the gateway's real reader.
 """
 
 import random
-from dataclasses import dataclass, field
 
 from journal_world import World, mark, of_kind, tick, usage
+from lease_node import POOL, Node, report
 from pool_world import PERIOD, REPLICA, admissions, tenant, token_pool
 
-from processors.admission import Admission, Admitted
+from processors.admission import Admission
 from processors.entitlement import GUARANTEED, Capacity
 from processors.leases.state import GRANTED, HELD
 from processors.sharing.state import DIMENSIONS
-from schemas.gateways import GatewayReport
 from schemas.lease_facts import CapacityLeased, GatewayRefused, LeaseExpired
 from schemas.sharing_facts import Limits
 from streams.lease_outputs import LeaseOutputs
 from streams.leases import Assembly, TenantUse
 
-POOL, STEP_MS, TICK_MS, BURST_MS = "llm", 100, 1_000, 10_000
+STEP_MS, TICK_MS, BURST_MS = 100, 1_000, 10_000
 BEGIN_MS = 110_000
 SPACES = ("kv", "concurrency")
-
-
-def report(gateway, sequence, use=None, *, life="1", applied=0, time=0, **rest):
-    """`use`: tenant -> TenantUse."""
-    use = use or {}
-    names = sorted(use)
-    columns = dict(
-        zip(
-            ("tokens", "kv_peak", "concurrency_peak", "kv_held", "concurrency_held", "refused"),
-            zip(*(use[n] for n in names), strict=True),
-            strict=False,
-        )
-    )
-    return GatewayReport(
-        **{"id": f"{gateway}-{life}-{sequence}", "interval_ms": 1_000, "pool": POOL, **rest},
-        time=time,
-        gateway=gateway,
-        incarnation=life,
-        sequence=sequence,
-        applied=applied,
-        tenant=names,
-        **{name: list(column) for name, column in columns.items()},
-    )
-
-
-@dataclass
-class Running:
-    tenant: str
-    tokens: int
-    ends_ms: int
-
-
-@dataclass
-class Node:
-    """A gateway's process."""
-
-    name: str
-    life: str
-    lead_ms: int
-    """Of its own clock."""
-    admission: Admission
-    assembly: Assembly
-    lease: object = None
-    applied: int = 0
-    sequence: int = 0
-    sent: dict = field(default_factory=dict)
-    running: dict = field(default_factory=dict)
-    tally: dict = field(default_factory=dict)
-    metered: dict = field(default_factory=dict)
-    """What it tells meters at the next tick: tenant -> tokens used, and as of `admissions`."""
-    rooms: dict = field(default_factory=dict)
-    """Tenant -> what waits: since when, tokens, how long it lasts, the longest that it waits."""
-    waited: list = field(default_factory=list)
-    """Tenant, for how long, whether it was admitted then."""
-    requests: int = 0
-    next_report_ms: int = 0
-    reachable: bool = True
-
-    def clock(self, now_ms):
-        return now_ms + self.lead_ms
-
-    def may_admit(self, now_ms):
-        lease = self.lease
-        return lease is not None and self.clock(now_ms) < self.sent.get(lease.answers, -(10**9)) + lease.valid_ms
-
-    def read(self, now_ms, records):
-        for key, value in records:
-            for item in self.assembly.read(key, value):
-                self.assembly.take(item)
-        newest = self.assembly.now()
-        if newest is not self.lease:
-            if newest is not None and newest.number != self.applied:
-                assert newest.number > self.applied
-                refused = self.admission.set_limits(now_ms, newest.tenants, newest.capacity)
-                assert refused is None, refused
-                self.applied = newest.number
-            self.lease = newest
-
-    def ask(self, now_ms, tenant, tokens, lasts_ms):
-        """Admitted (True), refused (False); None: it may admit nothing at all."""
-        if not self.may_admit(now_ms):
-            return None
-        admitted = self._admit(now_ms, tenant, tokens, lasts_ms)
-        if not admitted:
-            self._refuse(tenant, tokens)
-        return admitted
-
-    def wait(self, now_ms, tenant, tokens, lasts_ms, longest_ms):
-        """As `ask`, but it waits behind who waits already; what became of it is in `waited`."""
-        room = self.rooms.setdefault(tenant, [])
-        room.append((now_ms, tokens, lasts_ms, longest_ms))
-        self._next(now_ms, tenant)
-
-    def _next(self, now_ms, tenant):
-        room = self.rooms[tenant]
-        while room:
-            since, tokens, lasts_ms, longest_ms = room[0]
-            admitted = self.may_admit(now_ms) and self._admit(now_ms, tenant, tokens, lasts_ms)
-            if not admitted:
-                if now_ms - since < longest_ms:
-                    return
-                self._refuse(tenant, tokens)
-            room.pop(0)
-            self.waited.append((tenant, now_ms - since, admitted))
-
-    def _admit(self, now_ms, tenant, tokens, lasts_ms):
-        self.requests += 1
-        name = f"{self.name}-{self.life}-{self.requests}"
-        decided = self.admission.admit(now_ms, tenant, name, tokens, 0)
-        admitted = isinstance(decided, Admitted)
-        if admitted:
-            self.tally.setdefault(tenant, [0, 0, 0, 0, 0])[0] += tokens
-            for stopped in decided.stop:
-                self.end(now_ms, stopped)
-            self.running[name] = Running(tenant, tokens, now_ms + lasts_ms)
-        if (used := self.admission.used(tenant)) is not None:
-            tally = self.tally.setdefault(tenant, [0, 0, 0, 0, 0])
-            tally[3], tally[4] = max(tally[3], used.kv), max(tally[4], used.concurrency)
-            metered = self.metered.setdefault(tenant, [0] * 6)
-            metered[4:6] = max(metered[4], used.kv), max(metered[5], used.concurrency)
-        return admitted
-
-    def _refuse(self, tenant, tokens):
-        blocks = -(-tokens // 16)
-        tally = self.tally.setdefault(tenant, [0, 0, 0, 0, 0])
-        tally[0], tally[1], tally[2] = tally[0] + tokens, tally[1] + 1, tally[2] + blocks
-        metered = self.metered.setdefault(tenant, [0] * 6)
-        metered[1:4] = metered[1] + 1, metered[2] + tokens, metered[3] + blocks
-
-    def end(self, now_ms, name):
-        running = self.running.pop(name)
-        self.admission.settle(now_ms, name, running.tokens, 0)
-        self.metered.setdefault(running.tenant, [0] * 6)[0] += running.tokens
-
-    def step(self, now_ms):
-        for name in [name for name, each in self.running.items() if each.ends_ms <= now_ms]:
-            self.end(now_ms, name)
-        for name in self.rooms:
-            self._next(now_ms, name)
-
-    def report(self, now_ms, **rest):
-        self.sequence += 1
-        self.sent[self.sequence] = self.clock(now_ms)
-        use = {}
-        rooms = {name: room for name, room in self.rooms.items() if room}
-        for name in sorted({*self.tally, *rooms, *(each.tenant for each in self.running.values())}):
-            tokens, refused, refused_kv, kv, slots = self.tally.get(name, [0, 0, 0, 0, 0])
-            for _, waiting, _, _ in rooms.get(name, ()):
-                tokens, refused, refused_kv = tokens + waiting, refused + 1, refused_kv - (-waiting // 16)
-            held = self.admission.used(name)
-            kv_held, slots_held = (held.kv, held.concurrency) if held else (0, 0)
-            use[name] = TenantUse(tokens, kv + refused_kv, slots + refused, kv_held, slots_held, refused)
-        self.tally = {}
-        self.next_report_ms = now_ms + 1_000
-        return report(self.name, self.sequence, use, life=self.life, applied=self.applied, **rest)
 
 
 class LeaseWorld:
     """A pool of 1,000 tokens per second, 500 blocks and 40 requests, unless `terms` say otherwise, at BEGIN_MS."""
 
-    def __init__(self, *profiles, seed=0, late_ms=0, loss=0.0, **terms):
+    def __init__(self, *profiles, seed=0, late_ms=0, loss=0.0, again=0.0, drift=0.0, **terms):
         self.random = random.Random(seed)
-        self.late_ms, self.loss = late_ms, loss
+        self.late_ms, self.loss, self.again, self.drift = late_ms, loss, again, drift
         self.engine = World()
         self.engine.tick(105)
         self.engine.take(token_pool(**terms), *profiles)
@@ -205,7 +49,8 @@ class LeaseWorld:
 
     def start(self, name, life="1"):
         admission = Admission(Capacity(0, 0, 0), burst_ms=BURST_MS, knots=((0, 1_000_000),), leased=True)
-        node = Node(name, life, self.random.randrange(-10_000, 10_000), admission, Assembly(POOL, name, life))
+        lead_ms, drift = self.random.randrange(-10_000, 10_000), self.drift and self.random.uniform(-self.drift, self.drift)
+        node = Node(name, life, lead_ms, drift, admission, Assembly(POOL, name, life))
         self.nodes[name] = node
         node.read(self.now, [(key, value) for _, key, value in self.telling[: self.come]])
         return node
@@ -231,7 +76,7 @@ class LeaseWorld:
             node.step(self.now)
             if asking is not None:
                 asking(node)
-            if node.next_report_ms <= self.now:
+            if node.reports_now(self.now):
                 self.send(node)
         if self.now % TICK_MS == 0:
             number = self.now // TICK_MS
@@ -264,12 +109,15 @@ class LeaseWorld:
         return tick(number, grace=3)
 
     def send(self, node, **rest):
-        """It has a time of the broker's while it is under way, and may be lost."""
+        """It has a time of the broker's while it is under way, and may be lost, or stand in the journal twice, much later, too."""
         under_way, then = self.random.randint(0, self.late_ms), self.random.randint(0, self.late_ms)
         told = node.report(self.now, time=self.now + under_way, **rest)
         if node.reachable and self.random.random() >= self.loss:
-            before = max((at for at, _, each in self.arriving if each.gateway == node.name), default=0)
-            self._arrive(max(before, self.now + under_way + then), told)
+            sent = [at for at, _, each in self.arriving if each.gateway == node.name and at <= self.now + 2 * self.late_ms]
+            come = max([self.now + under_way + then, *sent])
+            self._arrive(come, told)
+            if self.again and self.random.random() < self.again:
+                self._arrive(come + self.random.choice((0, 300, 3_000, 15_000)), told)
 
     def _arrive(self, at, record):
         self.number += 1
@@ -336,8 +184,12 @@ class LeaseWorld:
         self.held_before = held
 
     def check(self):
-        """What a gateway has in flight is within what it is said to hold at most, as long as its lease has not run out."""
+        """What a gateway goes by, and has in flight, is within what it is said to hold at most, until its lease has run out.
+
+        With `check_held`: what all gateways go by is together never more than the limit.
+        """
         limits = self.limits()
+        self.check_believed()
         for name, node in self.nodes.items():
             gateway = self.leases.get(name)
             if gateway is None or gateway.incarnation != node.life or not node.may_admit(self.now):
@@ -348,6 +200,21 @@ class LeaseWorld:
                     most = sum(int(gateway.rows[f"held_{each}_{part}"][slot]) for part in ("nominal", "borrowing"))
                     if limits[tenant_][f"{each}_borrowing"] is not None:
                         assert getattr(used, each) <= most, (self.now, name, tenant_, each, used, most)
+
+    def check_believed(self):
+        """Who may admit by a lease has it in the engine's eyes, and no more than is held for it."""
+        for name, node in self.nodes.items():
+            if not node.may_admit(self.now):
+                continue
+            gateway = self.leases.get(name)
+            assert gateway is not None, (self.now, name, "its share was given away")
+            assert gateway.incarnation == node.life, (self.now, name)
+            assert all(map(int.__le__, node.lease.capacity, gateway.held_capacity)), (self.now, name)
+            for tenant_, of in node.lease.tenants.items():
+                quotas = [value for quota in of.quotas for value in quota]
+                slot = self.pool.tenants.slots[tenant_]
+                for held, value in zip(HELD, quotas, strict=True):
+                    assert (value or 0) <= int(gateway.rows[held][slot]), (self.now, name, tenant_, held)
 
     def in_flight(self, tenant_, each="concurrency"):
         """At all gateways that may admit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from test_intake_partition import TARGETS
 from processors.admission import KNOTS
 from processors.entitlement import Capacity, Quota, TenantLimits
 from processors.leases import state
+from processors.waiting import Class, Rules
 from schemas.dead_letters import Problem
 from schemas.gateways import GatewayReport
 from schemas.lease_facts import UseReported
@@ -26,7 +28,9 @@ from streams.building import InvalidEvent
 from streams.codecs import decode, encode
 from streams.complaints import Refusal
 from streams.door import Door
-from streams.gateway.leased import Leased
+from streams.gateway.desk import Desk as GatewayDesk
+from streams.gateway.desk import Need
+from streams.gateway.leased import FailSafe, Leased
 from streams.lease_outputs import LeaseOutputs
 from streams.leases import Assembly, LeaseReporter, LeaseTail, PoolLeases, TenantUse
 from streams.partitioning import home_partition
@@ -134,7 +138,8 @@ def test_an_engine_tells_what_changed_and_a_new_owner_everything(monkeypatch: py
     world.start("x")
     world.pass_ms(2_000)
     keys = [lease_key(POOL, "x", each) for each in (0, 1, 2, None)]
-    assert [key for _, key, _ in world.telling] == [*keys, keys[-1]], "all of it, then that a report was answered"
+    told = [key for _, key, _ in world.telling]
+    assert (told[:4], {*told[4:]}) == (keys, {keys[-1]}), "all of it, then that reports were answered"
     world.take(tenant("c2", "c", concurrency=(5, 0, None)))
     world.pass_ms(11_000)
     assert [key for _, key, _ in world.telling if key != keys[-1]][3:] == [keys[1]]
@@ -265,6 +270,61 @@ async def _report_and_follow(settings: Settings) -> None:
     await tail.close()
     await asyncio.to_thread(reporter.close)
     reporter.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("floors", [{}, {Tier.ELASTIC: 500_000}])
+def test_an_engine_that_is_away_and_comes_back(settings: Settings, floors: dict[Tier, int]) -> None:
+    """Kafka takes reports, but nobody answers them until the lease is over."""
+    asyncio.run(_without_engine(settings, FailSafe(floors)))
+
+
+async def _without_engine(settings: Settings, fail_safe: FailSafe) -> None:
+    world, now = LeaseWorld(tenant("a1", "a", concurrency=(6, 0, None)), tenant("s1", "s", tier="spot")), [50_000]
+    desk = GatewayDesk(POOL, Rules(length=0), 1_000, lambda: now[0])
+    leased = Leased(settings, desk, "x", fail_safe=fail_safe, now_ms=lambda: now[0])
+    following = asyncio.create_task(leased.follow())
+    producer, home = Producer({**settings.kafka_client_config(), "log_level": 0}), home_partition(POOL.encode(), PARTITIONS)
+
+    async def engine(many: int) -> None:
+        """It reads so many reports, and answers them at its next tick."""
+        told = len(world.telling)
+        newest = (await asyncio.to_thread(_read, settings, many))[-1]
+        world.take(newest.model_copy(update={"time": world.now}))
+        world.pass_ms(2_000)
+        for _, key, value in world.telling[told:]:
+            producer.produce(settings.topic("leases"), value, key, home)
+        assert producer.flush(ENOUGH_S) == 0
+
+    async def may(name: str) -> bool:
+        return await desk.ask(Need(f"{name}-{uuid.uuid4()}", name, 1, 1, 1, Class.NORMAL, None, lambda: None)) is None
+
+    async def until(there: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + ENOUGH_S
+        while not there():
+            assert time.monotonic() < deadline, "no lease came"
+            await asyncio.sleep(0.01)
+
+    leased.report({})
+    assert not await may("a"), "there is no lease yet"
+    assert leased.has_news is False
+    await engine(1)
+    await until(lambda: desk.ready)
+    assert leased.has_news, "a lease that no report has named"
+    now[0] += 9_000
+    leased.report({})
+    assert not leased.has_news
+    assert [await may("a"), await may("s")] == [True, True]
+    now[0] += 1_000
+    leased.report({})
+    assert [await may("a"), await may("s")] == [bool(fail_safe.floors), False], "the fail-safe"
+    assert desk.ready == bool(fail_safe.floors)
+    await engine(3)
+    await until(lambda: not leased.lapsed)
+    now[0] += 1_000
+    assert [await may("a"), await may("s")] == [True, True], "by itself"
+    following.cancel()
+    await leased.leave()
 
 
 def _read(settings: Settings, many: int) -> list[GatewayReport]:

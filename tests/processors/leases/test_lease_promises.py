@@ -124,9 +124,9 @@ def as_others(monkeypatch):
 
 
 def test_a_promise_split_by_need_refuses_less_than_half_as_often(monkeypatch):
-    now = Story(1).run(40)
+    now = Story(0).run(40)
     as_others(monkeypatch)
-    before = Story(1).run(40)
+    before = Story(0).run(40)
     assert before.within == now.within > 100
     assert 2 * now.refused < before.refused
 

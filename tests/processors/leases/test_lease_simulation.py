@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from journal_world import refold, state_bytes
 from lease_world import BURST_MS, SPACES, STEP_MS, LeaseWorld, tenant
+from pool_world import token_pool
 
 from processors.engine import fold
 from processors.state import PartitionState
@@ -32,7 +33,7 @@ class Story:
 
     def __init__(self, seed):
         self.chance = random.Random(seed)
-        self.world = LeaseWorld(*tenants(), seed=seed, late_ms=600, loss=0.1)
+        self.world = LeaseWorld(*tenants(), seed=seed, late_ms=600, loss=0.1, again=0.1, drift=0.01)
         self.lives = self.versions = 0
         self.most = {}
         for name in NAMES[: self.chance.randint(1, 3)]:
@@ -66,6 +67,9 @@ class Story:
     def change(self):
         self.versions += 1
         world, chance = self.world, self.chance
+        if chance.random() < 0.3:
+            world.take(token_pool(f"replicas-{self.versions}", replicas=chance.randint(3, 12)))
+            return
         changed = [
             each.model_copy(update={"id": f"{each.id}-{self.versions}"})
             for each in tenants(chance.randint(10, 90), chance.randint(1, 9))
@@ -195,6 +199,31 @@ def test_the_share_of_a_dead_gateway_returns_and_it_comes_back():
     world.pass_ms(15_000, ask)
     assert min(world.share(name, "a", "concurrency_nominal") for name in "xy") >= 4
     assert world.leases["x"].incarnation == "2"
+
+
+@pytest.mark.parametrize("drift", [-0.1, 0, 0.1])
+def test_who_is_cut_off_stops_before_its_share_is_given_away(drift):
+    world = cut_off(drift)
+    assert not world.nodes["x"].may_admit(world.now)
+    assert world.share("y", "a", "concurrency_nominal") == 6
+
+
+def test_a_clock_that_is_far_too_slow_would_be_seen():
+    with pytest.raises(AssertionError, match="its share was given away"):
+        cut_off(-0.3)
+
+
+def cut_off(drift):
+    """What x goes by is compared with what the engine holds for it at each step."""
+    world = LeaseWorld(*tenants(), seed=1)
+    for name in "xy":
+        world.start(name)
+    world.nodes["x"].drift = drift
+    world.pass_ms(4_000)
+    assert world.nodes["x"].may_admit(world.now)
+    world.nodes["x"].reachable = False
+    world.pass_ms(17_000)
+    return world
 
 
 def test_a_gateway_alone_has_everything_and_idle_ones_change_nothing():
