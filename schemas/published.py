@@ -121,6 +121,7 @@ class AdmissionEvent(Event):
     """
 
     KIND: ClassVar[str] = "admission"
+    VERSION: ClassVar[int] = 2
     TABLE: ClassVar[Table | None] = Table(
         name="admission_events",
         comment="what a gateway admitted and refused of a tenant in one interval, once",
@@ -145,6 +146,8 @@ class AdmissionEvent(Event):
     refused_pool_throughput: Requests = 0
     refused_pool_kv: Requests = 0
     refused_pool_concurrency: Requests = 0
+    refused_unknown: Requests = 0
+    """By a gateway without limits to decide by: its lease was over, or had not come. What they wanted is in no other count."""
     stopped: Requests = 0
     """Running requests that were stopped for others."""
     refused_tokens: Tokens = 0
@@ -158,7 +161,7 @@ class AdmissionEvent(Event):
 
     @property
     def refused(self) -> int:
-        """Requests refused, whatever for."""
+        """Requests that a limit refused."""
         own = self.refused_own_throughput + self.refused_own_kv + self.refused_own_concurrency
         return own + self.refused_pool_throughput + self.refused_pool_kv + self.refused_pool_concurrency
 

@@ -12,7 +12,7 @@ NOTHING_ASKED = "No gateway reported requests in these periods"
 NOT_MEASURED = "No request was answered in these periods"
 NOT_LEASED = "No gateway has a part of this pool"
 NOT_SCALED = "Nobody is asked for replicas of this pool"
-OUTCOMES = ("admitted", "429: own limit", "503: pool")
+OUTCOMES = ("admitted", "429: own limit", "503: pool", "503: no limits")
 BASES = ("reported", "counted", "reserved")
 LATENCIES = {
     "P99": Style(COLOURS[0], steps=False),
@@ -42,8 +42,8 @@ PANELS: tuple[Panel, ...] = (
                     "Refused",
                     "of requests",
                     formats.percent,
-                    "{own} by own limit · {pool_full} by the pool",
-                    {"own": formats.tokens, "pool_full": formats.tokens},
+                    "{own} by own limit · {pool_full} by the pool · {no_limits} without limits",
+                    {"own": formats.tokens, "pool_full": formats.tokens, "no_limits": formats.tokens},
                 ),
                 Tile("latency", "Latency", "ms", formats.tokens, "99th percentile"),
                 Tile("first_token", "First token", "ms", formats.tokens, "99th percentile"),

@@ -15,6 +15,7 @@ REASONS = (
     "pool: tokens",
     "pool: KV blocks",
     "pool: slots",
+    "gateway: no limits",
     "stopped for others",
 )
 NOT_SHARED = "This is no token pool: its replicas were not stated"

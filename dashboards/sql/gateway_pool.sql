@@ -10,7 +10,8 @@ SELECT
     a.admitted / greatest(dateDiff('second', since, until), 1) AS per_second,
     a.own AS own,
     a.pool_full AS pool_full,
-    (a.own + a.pool_full) / nullIf(a.admitted + a.own + a.pool_full, 0) AS refused_share,
+    a.no_limits AS no_limits,
+    (a.own + a.pool_full + a.no_limits) / nullIf(a.admitted + a.own + a.pool_full + a.no_limits, 0) AS refused_share,
     g.gateways AS gateways,
     l.latency AS latency,
     l.first_token AS first_token,
@@ -22,12 +23,13 @@ FROM
         count() AS reports,
         sum(admitted) AS admitted,
         sum(refused_own_throughput + refused_own_kv + refused_own_concurrency) AS own,
-        sum(refused_pool_throughput + refused_pool_kv + refused_pool_concurrency) AS pool_full
+        sum(refused_pool_throughput + refused_pool_kv + refused_pool_concurrency) AS pool_full,
+        sum(refused_unknown) AS no_limits
     FROM
     (
         SELECT
             admitted, refused_own_throughput, refused_own_kv, refused_own_concurrency,
-            refused_pool_throughput, refused_pool_kv, refused_pool_concurrency
+            refused_pool_throughput, refused_pool_kv, refused_pool_concurrency, refused_unknown
         FROM admission_events_landed
         WHERE pool = {pool:String} AND time >= since AND ({tenant:String} = '' OR tenant = {tenant:String})
         LIMIT 1 BY tenant, source, id

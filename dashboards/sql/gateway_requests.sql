@@ -15,12 +15,13 @@ FROM
         time,
         admitted,
         refused_own_throughput + refused_own_kv + refused_own_concurrency AS own,
-        refused_pool_throughput + refused_pool_kv + refused_pool_concurrency AS pool_full
+        refused_pool_throughput + refused_pool_kv + refused_pool_concurrency AS pool_full,
+        refused_unknown
     FROM admission_events_landed
     WHERE pool = {pool:String} AND time >= since AND ({tenant:String} = '' OR tenant = {tenant:String})
     LIMIT 1 BY tenant, source, id
 )
-ARRAY JOIN ['admitted', '429: own limit', '503: pool'] AS shown, [admitted, own, pool_full] AS counted
+ARRAY JOIN ['admitted', '429: own limit', '503: pool', '503: no limits'] AS shown, [admitted, own, pool_full, refused_unknown] AS counted
 WHERE counted > 0
 GROUP BY period_start, shown
 ORDER BY period_start, shown

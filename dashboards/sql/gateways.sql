@@ -42,14 +42,14 @@ LEFT JOIN
         sum(admitted) AS admitted,
         sum(
             refused_own_throughput + refused_own_kv + refused_own_concurrency
-            + refused_pool_throughput + refused_pool_kv + refused_pool_concurrency
+            + refused_pool_throughput + refused_pool_kv + refused_pool_concurrency + refused_unknown
         ) AS refused,
         sum(stopped) AS stopped
     FROM
     (
         SELECT
             source, admitted, stopped, refused_own_throughput, refused_own_kv, refused_own_concurrency,
-            refused_pool_throughput, refused_pool_kv, refused_pool_concurrency
+            refused_pool_throughput, refused_pool_kv, refused_pool_concurrency, refused_unknown
         FROM admission_events_landed
         WHERE pool = {pool:String} AND time >= from_time AND ({tenant:String} = '' OR tenant = {tenant:String})
         LIMIT 1 BY tenant, source, id

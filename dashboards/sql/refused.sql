@@ -1,4 +1,5 @@
--- Requests refused and stopped in the latest periods, by whose limit it was and of which dimension; of one tenant, or of all.
+-- Requests refused and stopped in the latest periods, by whose limit it was and of which dimension, or that a gateway
+-- knew no limits; of one tenant, or of all.
 -- Cost: reports are kept by pool and time, too: those of the periods shown are read, each once (LIMIT 1 BY), however many are kept.
 WITH
     (SELECT max(period) FROM capacity WHERE pool = {pool:String}) AS latest,
@@ -13,7 +14,7 @@ FROM
 (
     SELECT
         time, stopped, refused_own_throughput, refused_own_kv, refused_own_concurrency,
-        refused_pool_throughput, refused_pool_kv, refused_pool_concurrency
+        refused_pool_throughput, refused_pool_kv, refused_pool_concurrency, refused_unknown
     FROM admission_events_landed
     WHERE pool = {pool:String} AND time >= since AND ({tenant:String} = '' OR tenant = {tenant:String})
     LIMIT 1 BY tenant, source, id
@@ -21,11 +22,11 @@ FROM
 ARRAY JOIN
     [
         'own limit: tokens', 'own limit: KV blocks', 'own limit: slots',
-        'pool: tokens', 'pool: KV blocks', 'pool: slots', 'stopped for others'
+        'pool: tokens', 'pool: KV blocks', 'pool: slots', 'gateway: no limits', 'stopped for others'
     ] AS shown,
     [
         refused_own_throughput, refused_own_kv, refused_own_concurrency,
-        refused_pool_throughput, refused_pool_kv, refused_pool_concurrency, stopped
+        refused_pool_throughput, refused_pool_kv, refused_pool_concurrency, refused_unknown, stopped
     ] AS counted
 WHERE counted > 0
 GROUP BY period_start, shown

@@ -222,6 +222,7 @@ class Desk:
     def _admit(self, need: Need) -> Admitted | Refused | Failure:
         """Asks once, and does what follows if it is admitted."""
         if self._admission is None or self._closed:
+            self._tally(need.tenant).refused["refused_unknown"] += 1
             told = self._closed or f"the limits of pool {self.pool} are not known yet"
             return Failure(503, Code.NO_LIMITS, told, retry_after_ms=1000)
         decided = self._admission.admit(

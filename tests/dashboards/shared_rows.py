@@ -71,7 +71,9 @@ def seed_shared(settings: Settings, world: PoolWorld) -> None:
     insert(client, settings, "usage_events", usage)
     insert(client, settings, "usage_events", usage[1::3])
     told = [_admission(at, "spo", admitted=2, refused_pool_kv=3, peak_kv_blocks=20, peak_concurrency=4) for at in seconds]
-    told += [_admission(at, "eve", **RARELY, admitted=5, refused_own_throughput=1, stopped=1) for at in seconds[3::4]]
+    told += [
+        _admission(at, "eve", **RARELY, admitted=5, refused_own_throughput=1, refused_unknown=2, stopped=1) for at in seconds[3::4]
+    ]
     told += [_admission(at, "eve", pool="other", admitted=9, refused_own_kv=9) for at in seconds]
     insert(client, settings, "admission_events", told)
     insert(client, settings, "admission_events", told[::3])  # once more: they count once

@@ -34,13 +34,19 @@ def lines(drawn: dict[str, Any], panel: str, who: str = EVERYBODY) -> dict[str, 
 def test_requests_stand_by_what_became_of_them(drawn: dict[str, Any]) -> None:
     found = {name: sum(y) for name, y in lines(drawn, "gateway_requests").items()}
     reports = SECONDS // 4
-    assert found == {"admitted": 2 * SECONDS + 5 * reports, "429: own limit": reports, "503: pool": 3 * SECONDS}
+    assert found == {
+        "admitted": 2 * SECONDS + 5 * reports,
+        "429: own limit": reports,
+        "503: pool": 3 * SECONDS,
+        "503: no limits": 2 * reports,
+    }
     assert list(found) == list(OUTCOMES)
     assert {name: sum(y) for name, y in lines(drawn, "gateway_requests", "eve").items()} == {
         "admitted": 5 * reports,
         "429: own limit": reports,
+        "503: no limits": 2 * reports,
     }
-    assert sum(map(sum, lines(drawn, "gateway_refused").values())) == 5 * reports + 3 * SECONDS - 3 * reports
+    assert sum(map(sum, lines(drawn, "gateway_refused").values())) == 4 * reports + 3 * SECONDS
 
 
 def test_latency_of_a_tenant_stands_beside_its_sla(drawn: dict[str, Any]) -> None:
@@ -110,8 +116,14 @@ def test_gateways_as_a_table(drawn: dict[str, Any], shared_world: PoolWorld) -> 
 def test_the_pool_as_a_whole(drawn: dict[str, Any]) -> None:
     told = json.dumps(drawn[EVERYBODY]["gateway_pool"]["children"], ensure_ascii=False)
     admitted, own, full = 2 * SECONDS + 5 * (SECONDS // 4), SECONDS // 4, 3 * SECONDS
-    refused = formats.percent((own + full) / (admitted + own + full))
-    for text in (f"{admitted} requests", f'"{refused}"', f"{own} by own limit · {full} by the pool", "asked for"):
+    unknown = 2 * own
+    refused = formats.percent((own + full + unknown) / (admitted + own + full + unknown))
+    for text in (
+        f"{admitted} requests",
+        f'"{refused}"',
+        f"{own} by own limit · {full} by the pool · {unknown} without limits",
+        "asked for",
+    ):
         assert text in told, text
 
 

@@ -87,7 +87,11 @@ def test_space_in_use_is_the_sum_of_peaks(drawn):
 def test_refusals_stand_with_their_reason(drawn):
     counts = {who: {name: sum(y) for name, (_, y) in lines(drawn, who, "refused").items()} for who in ("spo", "eve", EVERYBODY)}
     assert counts["spo"] == {"pool: KV blocks": 3 * SECONDS}
-    assert counts["eve"] == {"own limit: tokens": SECONDS // 4, "stopped for others": SECONDS // 4}, "those of another pool not"
+    assert counts["eve"] == {
+        "own limit: tokens": SECONDS // 4,
+        "gateway: no limits": SECONDS // 2,
+        "stopped for others": SECONDS // 4,
+    }, "those of another pool not"
     assert counts[EVERYBODY] == counts["spo"] | counts["eve"]
     assert list(counts[EVERYBODY]) == [name for name in REASONS if name in counts[EVERYBODY]]
 

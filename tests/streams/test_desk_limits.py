@@ -61,6 +61,9 @@ def test_a_closed_desk_refuses_who_comes_and_who_waits_and_lets_what_runs_go_on(
             told = counter.refused[name]
             assert (told.status, told.code, told.message, told.retry_after_ms) == (503, Code.NO_LIMITS, "no lease", 1_000)
         assert (desk.ready, desk.in_flight) == (False, 1)
+        (tally,) = desk.take_tallies().values()
+        assert tally.told().get("refused_unknown") == 3, "before there were limits, and since they are over"
+        assert (tally.refused_tokens, tally.refused_kv_blocks) == (0, 0), "no limit was asked"
         await counter.end("runs")
         counter.limit({"ann": limits(slots=1)})
         assert (desk.ready, desk.in_flight) == (True, 0)

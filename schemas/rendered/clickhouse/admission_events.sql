@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS `bourse`.`admission_events_landed`
     `refused_pool_throughput` Int64 COMMENT 'requests' CODEC(T64, ZSTD(1)),
     `refused_pool_kv` Int64 COMMENT 'requests' CODEC(T64, ZSTD(1)),
     `refused_pool_concurrency` Int64 COMMENT 'requests' CODEC(T64, ZSTD(1)),
+    `refused_unknown` Int64 COMMENT 'requests; By a gateway without limits to decide by: its lease was over, or had not come. What they wanted is in no other count.' CODEC(T64, ZSTD(1)),
     `stopped` Int64 COMMENT 'requests; Running requests that were stopped for others.' CODEC(T64, ZSTD(1)),
     `refused_tokens` Int64 COMMENT 'tokens; What refused requests would have reserved: input and most output.' CODEC(T64, ZSTD(1)),
     `refused_kv_blocks` Int64 COMMENT 'KV-cache blocks; Likewise, KV-cache blocks.' CODEC(T64, ZSTD(1)),
@@ -46,7 +47,8 @@ ALTER TABLE `bourse`.`admission_events_landed`
     ADD COLUMN IF NOT EXISTS `refused_pool_throughput` Int64 COMMENT 'requests' CODEC(T64, ZSTD(1)) AFTER `refused_own_concurrency`,
     ADD COLUMN IF NOT EXISTS `refused_pool_kv` Int64 COMMENT 'requests' CODEC(T64, ZSTD(1)) AFTER `refused_pool_throughput`,
     ADD COLUMN IF NOT EXISTS `refused_pool_concurrency` Int64 COMMENT 'requests' CODEC(T64, ZSTD(1)) AFTER `refused_pool_kv`,
-    ADD COLUMN IF NOT EXISTS `stopped` Int64 COMMENT 'requests; Running requests that were stopped for others.' CODEC(T64, ZSTD(1)) AFTER `refused_pool_concurrency`,
+    ADD COLUMN IF NOT EXISTS `refused_unknown` Int64 COMMENT 'requests; By a gateway without limits to decide by: its lease was over, or had not come. What they wanted is in no other count.' CODEC(T64, ZSTD(1)) AFTER `refused_pool_concurrency`,
+    ADD COLUMN IF NOT EXISTS `stopped` Int64 COMMENT 'requests; Running requests that were stopped for others.' CODEC(T64, ZSTD(1)) AFTER `refused_unknown`,
     ADD COLUMN IF NOT EXISTS `refused_tokens` Int64 COMMENT 'tokens; What refused requests would have reserved: input and most output.' CODEC(T64, ZSTD(1)) AFTER `stopped`,
     ADD COLUMN IF NOT EXISTS `refused_kv_blocks` Int64 COMMENT 'KV-cache blocks; Likewise, KV-cache blocks.' CODEC(T64, ZSTD(1)) AFTER `refused_tokens`,
     ADD COLUMN IF NOT EXISTS `peak_kv_blocks` Int64 COMMENT 'KV-cache blocks; Most blocks in use at once.' CODEC(T64, ZSTD(1)) AFTER `refused_kv_blocks`,
@@ -73,6 +75,7 @@ CREATE OR REPLACE VIEW `bourse`.`admission_events`
     `refused_pool_throughput` Int64 COMMENT 'requests',
     `refused_pool_kv` Int64 COMMENT 'requests',
     `refused_pool_concurrency` Int64 COMMENT 'requests',
+    `refused_unknown` Int64 COMMENT 'requests; By a gateway without limits to decide by: its lease was over, or had not come. What they wanted is in no other count.',
     `stopped` Int64 COMMENT 'requests; Running requests that were stopped for others.',
     `refused_tokens` Int64 COMMENT 'tokens; What refused requests would have reserved: input and most output.',
     `refused_kv_blocks` Int64 COMMENT 'KV-cache blocks; Likewise, KV-cache blocks.',
@@ -84,5 +87,5 @@ CREATE OR REPLACE VIEW `bourse`.`admission_events`
     `record_row` Int32 COMMENT 'place of the row among those of its record, from 0',
     `landed_at` DateTime64(3, 'UTC') COMMENT 'when the sink took the batch, milliseconds since 1970, UTC'
 )
-AS SELECT `time`, `source`, `id`, `tenant`, `pool`, `interval_ms`, `admitted`, `refused_own_throughput`, `refused_own_kv`, `refused_own_concurrency`, `refused_pool_throughput`, `refused_pool_kv`, `refused_pool_concurrency`, `stopped`, `refused_tokens`, `refused_kv_blocks`, `peak_kv_blocks`, `peak_concurrency`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`admission_events_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
+AS SELECT `time`, `source`, `id`, `tenant`, `pool`, `interval_ms`, `admitted`, `refused_own_throughput`, `refused_own_kv`, `refused_own_concurrency`, `refused_pool_throughput`, `refused_pool_kv`, `refused_pool_concurrency`, `refused_unknown`, `stopped`, `refused_tokens`, `refused_kv_blocks`, `peak_kv_blocks`, `peak_concurrency`, `topic`, `partition`, `offset`, `record_row`, `landed_at` FROM `bourse`.`admission_events_landed` FINAL SETTINGS do_not_merge_across_partitions_select_final = 0
 COMMENT 'what a gateway admitted and refused of a tenant in one interval, once';
