@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from infra.demo.shared_pool import ACTS, Act, act_at
 
@@ -26,8 +27,8 @@ class Stage:
         self._seconds = seconds
         self._begun = self._told = 0
         self._stopping = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="stage", daemon=True)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="stage")
+        self._run: Future[None] | None = None
 
     @property
     def begun(self) -> int:
@@ -36,7 +37,7 @@ class Stage:
 
     def start(self) -> None:
         """From now on acts begin."""
-        self._thread.start()
+        self._run = self._pool.submit(self._begin_all)
 
     def news(self) -> tuple[Act, ...]:
         """Acts that have begun since this was asked last, in order."""
@@ -50,21 +51,17 @@ class Stage:
             Exception: what kept one from beginning, if anything did.
         """
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-        if self._failure is not None:
-            raise self._failure
+        self._pool.shutdown()
+        if self._run is not None:
+            self._run.result()
 
-    def _run(self) -> None:
-        try:
-            goes_on = True
-            while goes_on:
-                goes_on = not self._stopping.wait(LOOK_EVERY_S)  # before the look: an act that is due at the end begins, too
-                at_ms, more = self._now()
-                self._catch_up(act_at(at_ms, self._seconds))
-                goes_on = goes_on and more
-        except Exception as failure:  # noqa: BLE001  raised again by finish(), in the thread that can tell of it
-            self._failure = failure
+    def _begin_all(self) -> None:
+        goes_on = True
+        while goes_on:
+            goes_on = not self._stopping.wait(LOOK_EVERY_S)  # before the look: an act that is due at the end begins, too
+            at_ms, more = self._now()
+            self._catch_up(act_at(at_ms, self._seconds))
+            goes_on = goes_on and more
 
     def _catch_up(self, number: int) -> None:
         while self._begun <= number:

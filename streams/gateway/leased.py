@@ -103,11 +103,6 @@ class Leased:
         """Whether the engine should hear soon: of a lease that no report has named, or of requests that wait."""
         return self.number != self._named or self._desk.waiting > 0
 
-    @property
-    def lapsed(self) -> bool:
-        """Whether the lease is over and the fail-safe holds."""
-        return self._over
-
     async def follow(self) -> None:
         """Until cancelled: each lease that comes is in force at once.
 

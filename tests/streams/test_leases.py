@@ -320,7 +320,7 @@ async def _without_engine(settings: Settings, fail_safe: FailSafe) -> None:
     assert [await may("a"), await may("s")] == [bool(fail_safe.floors), False], "the fail-safe"
     assert desk.ready == bool(fail_safe.floors)
     await engine(3)
-    await until(lambda: not leased.lapsed)
+    await until(lambda: desk.ready and (left := desk.allowance("s")) is not None and left.tokens > 0)
     now[0] += 1_000
     assert [await may("a"), await may("s")] == [True, True], "by itself"
     following.cancel()
